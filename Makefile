@@ -1,0 +1,24 @@
+# make sample   the embedded recipe, from nothing to a word error rate
+# make test     the tests
+# make lint     ruff
+PYTHON ?= python3
+PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: sample test lint
+
+sample: .venv/installed
+	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
+	@.venv/bin/python -m asr.summary sample
+
+test: .venv/installed
+	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest
+
+lint: .venv/installed
+	.venv/bin/ruff check .
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	$(PIP_INSTALL) torch
+	$(PIP_INSTALL) --editable ".[dev]"
+	touch $@
