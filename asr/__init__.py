@@ -1,0 +1,1 @@
+"""What the stages share: a module per concern, none of which runs anything at import."""

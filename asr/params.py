@@ -1,0 +1,192 @@
+"""`params.yaml`, checked: one frozen model per section, no defaults, every mistake reported at once.
+
+DVC sees a change of a parameter only if it stands in the file, so nothing here has a default.
+PyYAML reads `1e-5` as a string (YAML 1.1 wants `1.0e-5`), and `dvc exp run -S` writes such numbers;
+pydantic turns them into floats.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class MdcSource(Section):
+    dataset: str  # id or slug on Mozilla Data Collective
+
+
+class HubSplits(Section):
+    train: str
+    validation: str | None
+    test: str
+
+
+class HubColumns(Section):
+    audio: str
+    sentence: str
+    speaker: str | None
+
+
+class HubSource(Section):
+    dataset: str  # owner/name
+    config: str | None
+    revision: str | None
+    splits: HubSplits
+    columns: HubColumns
+
+
+class FolderColumns(Section):
+    audio: str  # file, relative to the folder
+    sentence: str
+    speaker: str | None
+    split: str | None  # train, validation or test; null: `test_fraction` of the speakers become test
+
+
+class FolderSource(Section):
+    path: str
+    table: str  # .tsv or .csv, relative to the folder
+    columns: FolderColumns
+    test_fraction: Fraction
+
+
+class SampleSource(Section):
+    train_clips: Positive
+    train_voices: Positive
+    test_clips: Positive
+    test_voices: Positive
+    bad_clips: Count  # of each kind: over-long, empty, broken, without a sentence
+    seed: int
+
+
+class Download(Section):
+    source: Literal["archive", "mdc", "hub", "folder", "sample"]
+    locale: str
+    archive: str  # path or URL of a Common Voice release, .tar.gz
+    archive_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    mdc: MdcSource
+    hub: HubSource
+    folder: FolderSource
+    sample: SampleSource
+
+
+class Pretrained(Section):
+    name: str  # on the model hub, or a folder
+    revision: str | None  # commit on the hub; of a folder, the sha256 of its model.safetensors
+
+
+class Model(Section):
+    language: str  # one that Whisper's tokenizer knows
+    task: Literal["transcribe", "translate"]
+    audio_window_s: Annotated[int, Field(ge=1, le=30)]
+
+
+class Featurize(Section):
+    sampling_rate: Positive  # Hz
+
+
+class Filter(Section):
+    max_duration_s: Annotated[float, Field(gt=0)]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    seed: int
+
+
+class Train(Section):
+    """Trainer settings under Hugging Face's names (`Seq2SeqTrainingArguments`), and `precision`."""
+
+    seed: int
+    max_steps: Positive
+    per_device_train_batch_size: Positive
+    per_device_eval_batch_size: Positive
+    gradient_accumulation_steps: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    lr_scheduler_type: str
+    warmup_steps: Count
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    precision: Literal["auto", "fp32", "fp16", "bf16"]
+    gradient_checkpointing: bool
+    eval_steps: Positive
+    save_steps: Positive
+    save_total_limit: Positive
+    logging_steps: Positive
+    metric_for_best_model: Literal["wer", "wer_ortho", "wer_whisper_basic", "cer", "loss"]
+    generation_max_length: Positive
+    dataloader_num_workers: Count
+    report_to: Literal["none", "tensorboard"]
+
+
+class Transcribe(Section):
+    batch_size: Positive
+    max_new_tokens: Positive
+    num_beams: Positive
+
+
+class Evaluate(Section):
+    bootstrap_samples: Annotated[int, Field(ge=100)]
+    seed: int
+
+
+class Params(Section):
+    download: Download
+    pretrained: Pretrained
+    model: Model
+    featurize: Featurize
+    filter: Filter
+    train: Train
+    transcribe: Transcribe
+    evaluate: Evaluate
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and check all of `params.yaml`.
+
+    A stage uses the sections that its `dvc.yaml` entry declares, no others (tests/test_pipeline.py).
+
+    Raises
+    ------
+    FileNotFoundError: there is no such file in the current folder.
+    ValueError: names every missing, unknown and ill-typed key.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no {path} in {Path.cwd()}: run stages from the repository's root or from sample/"
+        )
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Params.model_validate(tree)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    except ValidationError as error:
+        lines = [_explain(mistake) for mistake in error.errors()]
+        raise ValueError("\n  ".join([f"{path}: {len(lines)} to mend", *lines])) from None
+
+
+def _explain(mistake: dict) -> str:
+    """Say in one line where a mistake is, what was found and what was expected."""
+    where = ".".join(str(part) for part in mistake["loc"]) or "the file"
+    if mistake["type"] == "missing":
+        return f"{where} is missing"
+    if mistake["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(mistake["loc"][-1]), _keys_beside(mistake["loc"]), n=1)
+        return f"{where} is unknown" + (f"; did you mean {near[0]}?" if near else "")
+    message = mistake["msg"][0].lower() + mistake["msg"][1:]
+    return f"{where} is {mistake['input']!r}: {message}"
+
+
+def _keys_beside(location: tuple) -> list[str]:
+    """List the keys that the model knows where an unknown one was found."""
+    model = Params
+    for part in location[:-1]:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

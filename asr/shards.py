@@ -1,0 +1,80 @@
+"""Tables on disk: a folder of Arrow files, written as a stream, read memory-mapped.
+
+`datasets.save_to_disk` would do, but puts a fingerprint beside the data that changes with a comment
+in the code; these files hold the rows and nothing else, so equal rows give equal DVC hashes.
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+from datasets import Dataset, Features, concatenate_datasets
+
+SHARD_BYTES = 256 * 2**20
+BATCH_ROWS = 64  # rows of a record batch: what is held in memory while writing
+
+
+def write_shards(folder: str | Path, rows: Iterable[dict], features: Features) -> int:
+    """Write rows to `folder/00000.arrow`, `00001.arrow`, …; returns how many.
+
+    They replace the folder all together and at the end: until then, and if the rows break off with an
+    error, they are in `folder.part` beside it.
+
+    Raises
+    ------
+    ValueError: there is no row.
+    """
+    folder = Path(folder)
+    part = folder.with_name(folder.name + ".part")
+    if part.exists():
+        shutil.rmtree(part)  # of a run that was killed
+    part.mkdir(parents=True)
+    written = _write(part, rows, features.arrow_schema)
+    if not written:
+        part.rmdir()
+        raise ValueError(f"no rows to write to {folder}")
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.rename(folder)
+    return written
+
+
+def _write(folder: Path, rows: Iterable[dict], schema: pa.Schema) -> int:
+    shard, written, in_shard, writer, batch = 0, 0, 0, None, []
+
+    def flush() -> None:
+        nonlocal shard, in_shard, writer
+        if writer is None:
+            writer = pa.ipc.new_stream(folder / f"{shard:05}.arrow", schema)
+        table = pa.RecordBatch.from_pylist(batch, schema=schema)
+        writer.write_batch(table)
+        in_shard += table.nbytes
+        batch.clear()
+        if in_shard >= SHARD_BYTES:
+            writer.close()
+            shard, in_shard, writer = shard + 1, 0, None
+
+    for row in rows:
+        batch.append(row)
+        written += 1
+        if len(batch) == BATCH_ROWS:
+            flush()
+    if batch:
+        flush()
+    if writer is not None:
+        writer.close()
+    return written
+
+
+def read_shards(folder: str | Path) -> Dataset:
+    """Open what `write_shards` wrote, memory-mapped, in the order written.
+
+    Raises
+    ------
+    FileNotFoundError: the folder holds no shard.
+    """
+    files = sorted(Path(folder).glob("*.arrow"))
+    if not files:
+        raise FileNotFoundError(f"no .arrow files in {folder}: run `dvc repro` or `dvc pull`")
+    return concatenate_datasets([Dataset.from_file(str(file)) for file in files])

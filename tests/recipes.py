@@ -1,0 +1,81 @@
+"""A recipe folder for tests: the sample's, cut down until every stage takes seconds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+REPOSITORY = Path(__file__).parent.parent
+
+SMALL = {
+    "download.sample": {
+        "train_clips": 40, "train_voices": 10, "test_clips": 6, "test_voices": 3, "bad_clips": 1, "seed": 5,
+    },
+    "pretrained.name": str(REPOSITORY / "sample/base"),
+    "filter.validation_fraction": 0.2,
+    "train.max_steps": 4,
+    "train.eval_steps": 2,
+    "train.save_steps": 2,
+    "train.logging_steps": 1,
+    "train.warmup_steps": 1,
+    "train.per_device_train_batch_size": 4,
+    "train.generation_max_length": 24,
+    "transcribe.max_new_tokens": 20,
+}  # fmt: skip
+
+
+class Recipe:
+    """A folder like sample/, beside links to this repository's asr/ and stages/."""
+
+    def __init__(self, root: Path, changes: dict) -> None:
+        self.folder = root / "recipe"
+        self.folder.mkdir()
+        for code in ("asr", "stages"):
+            (root / code).symlink_to(REPOSITORY / code)
+        (self.folder / "dvc.yaml").write_text((REPOSITORY / "sample/dvc.yaml").read_text())
+        self.params = yaml.safe_load((REPOSITORY / "sample/params.yaml").read_text())
+        self.set(SMALL | changes)
+
+    def set(self, changes: dict) -> None:
+        """Change parameters, named as for `dvc exp run -S`."""
+        for name, value in changes.items():
+            *sections, key = name.split(".")
+            tree = self.params
+            for section in sections:
+                tree = tree[section]
+            tree[key] = value
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
+
+    def share(self, finished: "Recipe") -> None:
+        """Take over what another recipe's stages wrote, up to the filter."""
+        (self.folder / "data").mkdir()
+        for name in ("raw", "pretrained", "features", "filtered"):
+            (self.folder / "data" / name).symlink_to(finished.folder / "data" / name)
+
+    def start(self, stage: str, *args: str, **environment: str) -> subprocess.Popen:
+        """Start a stage as dvc.yaml does."""
+        return subprocess.Popen(
+            [sys.executable, "-m", f"stages.{stage}", *args],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": "..", "HF_HUB_OFFLINE": "1", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, stage: str, *args: str) -> str:
+        """Run a stage that has to succeed; returns what it printed."""
+        process = self.start(stage, *args)
+        output = process.communicate()[0]
+        assert process.returncode == 0, output
+        return output
+
+    def fail(self, stage: str, *args: str) -> str:
+        """Run a stage that has to end with an error message, not a traceback; returns what it printed."""
+        process = self.start(stage, *args)
+        output = process.communicate()[0]
+        assert process.returncode == 1, output
+        assert "Traceback" not in output, output
+        return output

@@ -1,0 +1,88 @@
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from transformers import WhisperFeatureExtractor
+
+from asr import audio
+
+EXTRACTOR = WhisperFeatureExtractor()
+
+
+def speechlike(n_samples: int, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).standard_normal(n_samples)
+    return (0.1 * noise * np.sin(np.arange(n_samples) / 3000)).astype(np.float32)
+
+
+def encoded(samples: np.ndarray, rate: int, **kind) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, **kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("n_samples", [1, 159, 160, 4_000, 37_123, 80_000, 479_000])
+def test_trimmed_features_restore_whispers_own(n_samples):
+    samples = speechlike(n_samples)
+    expected = EXTRACTOR(samples, sampling_rate=16_000, return_tensors="np").input_features[0]
+    features = audio.log_mel(samples, EXTRACTOR.mel_filters)
+    assert features.shape == (80, audio.n_frames(n_samples))
+    assert features.shape[1] <= n_samples / audio.HOP_LENGTH + 3
+    np.testing.assert_allclose(audio.pad(features, 3000), expected, atol=1e-5)
+    stored = features.astype(np.float16)  # as data/features holds them; 2**-11 is float16's rounding
+    np.testing.assert_allclose(audio.pad(stored, 3000).astype(np.float32), expected, rtol=2**-10, atol=1e-3)
+
+
+def test_silence_restores_to_the_floor():
+    silence = np.zeros(16_000, dtype=np.float32)
+    expected = EXTRACTOR(silence, sampling_rate=16_000, return_tensors="np").input_features[0]
+    np.testing.assert_array_equal(audio.pad(audio.log_mel(silence, EXTRACTOR.mel_filters), 3000), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tolerance"),
+    [
+        ({"format": "WAV", "subtype": "PCM_16"}, 1e-3),
+        ({"format": "WAV", "subtype": "PCM_U8"}, 2e-2),
+        ({"format": "FLAC"}, 1e-3),
+        ({"format": "OGG", "subtype": "OPUS"}, 5e-2),
+        ({"format": "MP3"}, 5e-2),
+    ],
+    ids=str,
+)
+def test_decode_reads_the_formats_of_corpora(kind, tolerance):
+    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.float32)
+    samples, rate = audio.decode(encoded(tone, 48_000, **kind))
+    assert rate == 48_000 and samples.dtype == np.float32
+    middle = slice(12_000, 36_000)
+    assert abs(np.std(samples[middle]) - np.std(tone[middle])) < tolerance
+
+
+def test_decode_mixes_channels_to_mono():
+    left, right = speechlike(8_000, 1), speechlike(8_000, 2)
+    samples, _ = audio.decode(encoded(np.stack([left, right], axis=1), 16_000, format="WAV", subtype="FLOAT"))
+    np.testing.assert_allclose(samples, (left + right) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"a text file",
+        b"\xff\xfb" + b"\0" * 40,
+        encoded(np.zeros(0, dtype=np.float32), 16_000, format="WAV"),
+        encoded(np.full(100, np.nan, dtype=np.float32), 16_000, format="WAV", subtype="FLOAT"),
+    ],
+    ids=["text", "mp3 header", "no samples", "nan"],
+)
+def test_decode_refuses_what_is_no_audio(data):
+    with pytest.raises(ValueError, match="not decodable"):
+        audio.decode(data)
+
+
+def test_resample_keeps_a_tone_and_removes_what_16_khz_cannot_hold():
+    time = np.arange(48_000) / 48_000
+    low, high = np.sin(2 * np.pi * 1_000 * time), np.sin(2 * np.pi * 12_000 * time)
+    resampled = audio.resample((low + high).astype(np.float32), 48_000)
+    assert len(resampled) == 16_000
+    expected = np.sin(2 * np.pi * 1_000 * np.arange(16_000) / 16_000)
+    np.testing.assert_allclose(resampled[500:-500], expected[500:-500], atol=1e-3)

@@ -1,0 +1,63 @@
+import pytest
+import yaml
+
+from asr.params import load_params
+from tests.recipes import REPOSITORY
+
+ROOT = REPOSITORY / "params.yaml"
+
+
+def write(path, change):
+    tree = yaml.safe_load(ROOT.read_text())
+    change(tree)
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+@pytest.mark.parametrize("recipe", ["params.yaml", "sample/params.yaml"])
+def test_both_recipes_are_valid(recipe):
+    load_params(REPOSITORY / recipe)
+
+
+def test_every_mistake_is_reported_at_once(tmp_path):
+    def spoil(tree):
+        tree["train"]["max_stepz"] = tree["train"].pop("max_steps")
+        tree["train"]["learning_rate"] = "fast"
+        tree["filter"]["validation_fraction"] = 1.5
+        tree["colour"] = "red"
+        del tree["model"]
+
+    with pytest.raises(ValueError) as error:
+        load_params(write(tmp_path / "params.yaml", spoil))
+    message = str(error.value)
+    assert "6 to mend" in message
+    assert "train.max_steps is missing" in message
+    assert "train.max_stepz is unknown; did you mean max_steps?" in message
+    assert "train.learning_rate is 'fast'" in message
+    assert "filter.validation_fraction is 1.5" in message
+    assert "colour is unknown" in message
+    assert "model is missing" in message
+
+
+@pytest.mark.parametrize("written", ["1e-5", "1.0e-5", "0.00001", "1e-05"])
+def test_floats_as_people_and_dvc_write_them(tmp_path, written):
+    path = tmp_path / "params.yaml"
+    path.write_text(ROOT.read_text().replace("learning_rate: 1.0e-5", f"learning_rate: {written}"))
+    assert load_params(path).train.learning_rate == 1e-5
+
+
+def test_a_missing_file_says_where_to_go(tmp_path):
+    with pytest.raises(FileNotFoundError, match="repository's root or from sample/"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_broken_yaml_is_named(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("train: {max_steps: 5")
+    with pytest.raises(ValueError, match="not valid YAML"):
+        load_params(path)
+
+
+def test_params_cannot_be_changed_by_a_stage():
+    with pytest.raises(ValueError, match="frozen"):
+        load_params(ROOT).train.max_steps = 1
