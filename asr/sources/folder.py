@@ -1,0 +1,116 @@
+"""One's own recordings: audio files in a folder, and a table that says what is spoken in each."""
+
+import hashlib
+import logging
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from asr.corpus import Clip
+from asr.params import FolderSource
+from asr.sources.tables import read_table, require_columns
+
+SPLITS = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
+logger = logging.getLogger(__name__)
+
+
+def clips(params: FolderSource) -> Iterator[Clip]:
+    """Read the clips that the table lists, in its order. A listed file that is not there has no audio.
+
+    Raises
+    ------
+    FileNotFoundError: no folder, no table, or none of the files.
+    ValueError: the table is ill-formed or names a file outside the folder.
+    """
+    root, table = Path(params.path), Path(params.path) / params.table
+    if not table.is_file():
+        raise FileNotFoundError(
+            f"download.folder: no table {table.absolute()}. It takes the audio files and a .tsv or .csv with"
+            " a line per file: set download.folder.path and .table; without recordings, `make sample`"
+        )
+    if table.suffix.lower() not in (".tsv", ".csv"):
+        raise ValueError(f"download.folder.table {params.table!r} has to be a .tsv or a .csv")
+    rows = read_table(table.read_bytes(), str(table))
+    columns = params.columns
+    wanted = [column for column in columns.model_dump().values() if column is not None]
+    require_columns(rows, wanted, str(table), "set download.folder.columns to the table's names")
+    files = [_find(root, row[columns.audio], f"{table}, row {number}") for number, row in enumerate(rows, 1)]
+    if not any(files):
+        raise FileNotFoundError(
+            f"{table}: none of the {len(files)} files of column {columns.audio!r} is in {root}:"
+            " the column has to hold paths relative to the folder"
+        )
+    listed = [
+        Clip(
+            id=unicodedata.normalize("NFC", row[columns.audio]),
+            split=_split(row[columns.split], f"{table}, row {number}") if columns.split else "train",
+            speaker=row[columns.speaker] if columns.speaker else "",
+            sentence=row[columns.sentence],
+            gender="",
+            age="",
+            accent="",
+            audio=b"",
+        )
+        for number, row in enumerate(rows, 1)
+    ]
+    if not columns.split:
+        listed = hold_out(listed, params.test_fraction)
+    return _with_audio(listed, files)
+
+
+def hold_out(listed: list[Clip], fraction: float) -> list[Clip]:
+    """Make test clips of a share of the speakers, or of the sentences if fewer than two speakers are named.
+
+    Clips without a speaker, in a corpus that names others, stay in train: they could be anyone's. The
+    choice goes by hash, so that a clip more or less moves few others.
+
+    Raises
+    ------
+    ValueError: one speaker and one sentence at most: nothing to hold out.
+    """
+    unit, keys = "speakers", [clip.speaker for clip in listed]
+    if len(set(keys) - {""}) < 2:
+        unit, keys = "sentences", [_spelling(clip.sentence) for clip in listed]
+    known = sorted(set(keys) - {""}, key=lambda key: hashlib.sha256(key.encode()).digest())
+    if len(known) < 2:
+        raise ValueError(
+            "download.folder: fewer than two speakers and two sentences, so there is nothing to hold out for"
+            " testing: add recordings, or name the split column in download.folder.columns.split"
+        )
+    held_out = set(known[: min(max(1, round(fraction * len(known))), len(known) - 1)])
+    logger.info("no split column: %d of %d %s are test, chosen by hash", len(held_out), len(known), unit)
+    return [
+        replace(clip, split="test" if key in held_out else "train")
+        for clip, key in zip(listed, keys, strict=True)
+    ]
+
+
+def _with_audio(listed: list[Clip], files: list[Path | None]) -> Iterator[Clip]:
+    missing = files.count(None)
+    if missing:
+        logger.warning("%d of %d listed files are missing", missing, len(files))
+    for clip, file in zip(listed, files, strict=True):
+        yield replace(clip, audio=file.read_bytes() if file else b"")
+
+
+def _find(root: Path, name: str, where: str) -> Path | None:
+    """Find a table's file under the folder, however its name is composed; refuse one outside."""
+    # macOS stores names decomposed (NFD), tables and other systems mostly have them composed.
+    for form in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):
+        file = root / form
+        if not file.resolve().is_relative_to(root.resolve()):
+            raise ValueError(f"{where}: {name!r} is outside of {root}: put the file into the folder")
+        if name and file.is_file():
+            return file
+    return None
+
+
+def _split(value: str, where: str) -> str:
+    if value not in SPLITS:
+        raise ValueError(f"{where}: the split is {value!r}; it has to be one of {', '.join(SPLITS)}")
+    return SPLITS[value]
+
+
+def _spelling(sentence: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", sentence).split())

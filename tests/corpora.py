@@ -1,0 +1,51 @@
+"""Small corpora for tests: audio made with numpy, releases made with tarfile."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+HEADER = ("client_id", "path", "sentence", "up_votes", "age", "gender", "accents", "locale")
+
+
+def tone(duration_s: float = 0.2, hz: float = 220.0, rate: int = 16_000, format: str = "FLAC") -> bytes:
+    """Encode a sine tone."""
+    times = np.arange(int(duration_s * rate)) / rate
+    file = io.BytesIO()
+    soundfile.write(file, (0.3 * np.sin(2 * np.pi * hz * times)).astype(np.float32), rate, format=format)
+    return file.getvalue()
+
+
+def tsv(*rows: tuple[str, ...], header: tuple[str, ...] = HEADER) -> bytes:
+    """Write a table as Common Voice does; rows are filled up with empty fields."""
+    filled = [(*row, *[""] * (len(header) - len(row))) for row in rows]
+    return "".join("\t".join(fields) + "\n" for fields in (header, *filled)).encode()
+
+
+def write_archive(path: Path, members: list[tuple[str, bytes] | tarfile.TarInfo]) -> Path:
+    """Pack members in the given order: files as (name, bytes), anything else as a TarInfo."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as tar:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+            else:
+                name, data = member
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def release(locale: str = "dv", home: str = "cv-corpus-1.0") -> list[tuple[str, bytes]]:
+    """List the members of a release of five clips, the clips before the tables."""
+    clips = [(f"{home}/{locale}/clips/{name}.mp3", tone(hz=200 + 50 * i)) for i, name in enumerate("abcde")]
+    tables = {
+        "train": tsv(("s1", "a.mp3", "ބާރަ"), ("s1", "b.mp3", "null"), ("s2", "c.mp3", "އެއް")),
+        "dev": tsv(("s3", "d.mp3", "ދޭއް")),
+        "test": tsv(("s4", "e.mp3", "ތިނެއް", "2", "twenties", "female_feminine", "މާލެ", locale)),
+        "validated": tsv(("s1", "a.mp3", "ބާރަ")),
+    }
+    return [*clips, *((f"{home}/{locale}/{name}.tsv", data) for name, data in tables.items())]
