@@ -1,0 +1,72 @@
+import pytest
+import torch
+from transformers import WhisperProcessor, pipeline
+
+from asr import whisper
+from tests.recipes import REPOSITORY
+from tests.test_audio import speechlike
+
+BASE = REPOSITORY / "sample/base"
+
+
+def load(language="sinhalese"):
+    return whisper.load_model(BASE), whisper.load_processor(BASE, language, "transcribe")
+
+
+def test_the_base_model_is_what_the_sample_says():
+    model, _ = load()
+    assert model.num_parameters() <= 2_000_000
+    assert (BASE / "model.safetensors").stat().st_size <= 5_000_000
+    assert whisper.window_s(model) == 3 and whisper.window_frames(model) == 300
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_labels_begin_with_language_and_task():
+    _, processor = load()
+    ids = processor.tokenizer("ދިވެހި").input_ids
+    tokens = processor.tokenizer.convert_ids_to_tokens(ids)
+    assert tokens[:4] == ["<|startoftranscript|>", "<|si|>", "<|transcribe|>", "<|notimestamps|>"]
+    assert tokens[-1] == "<|endoftext|>"
+    assert processor.tokenizer.decode(ids, skip_special_tokens=True) == "ދިވެހި"
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(ValueError, match="model.language is 'dhivehi'.* sinhalese"):
+        load("dhivehi")
+
+
+def test_a_shorter_window_loads_again_and_computes_on_its_own_length(tmp_path):
+    model, processor = load()
+    full = torch.randn(1, 80, 300)
+    before = model.model.encoder.embed_positions.weight[:100].clone()
+    whisper.shorten_window(model, processor, 2)
+    whisper.set_language(model, "sinhalese", "transcribe")
+    assert torch.equal(model.model.encoder.embed_positions.weight, before)
+    with pytest.raises(ValueError, match="length"):
+        model.model.encoder(full)
+    whisper.save(model, processor, tmp_path)
+
+    again = whisper.load_model(tmp_path)
+    assert whisper.window_s(again) == 2
+    assert torch.equal(
+        again.model.encoder(full[..., :200]).last_hidden_state,
+        model.eval().model.encoder(full[..., :200]).last_hidden_state,
+    )
+    extractor = WhisperProcessor.from_pretrained(tmp_path).feature_extractor
+    assert extractor(speechlike(8_000), sampling_rate=16_000).input_features.shape == (1, 80, 200)
+    text = pipeline("automatic-speech-recognition", model=str(tmp_path))(speechlike(16_000))["text"]
+    assert isinstance(text, str)
+
+
+def test_a_longer_window_than_the_models_is_refused():
+    model, processor = load()
+    with pytest.raises(ValueError, match="set model.audio_window_s to 3 or less"):
+        whisper.shorten_window(model, processor, 30)
+
+
+def test_the_same_window_changes_nothing():
+    model, processor = load()
+    before = model.model.encoder.embed_positions.weight.clone()
+    whisper.shorten_window(model, processor, 3)
+    assert torch.equal(model.model.encoder.embed_positions.weight, before)
+    assert not model.model.encoder.embed_positions.weight.requires_grad  # sinusoids stay as they are
