@@ -1,0 +1,21 @@
+import pytest
+
+from tests.recipes import Recipe
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return Recipe(tmp_path, {})
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A small recipe of which every stage has run, for tests that only look."""
+    recipe = Recipe(tmp_path_factory.mktemp("finished"), {})
+    recipe.output = {
+        stage: recipe.run(stage) for stage in ("download", "pretrained", "featurize", "filter", "train")
+    }
+    for name, model in (("pretrained", "data/pretrained"), ("finetuned", "data/model")):
+        recipe.output[name] = recipe.run("transcribe", model, f"data/transcripts/{name}.jsonl")
+    recipe.output["evaluate"] = recipe.run("evaluate")
+    return recipe

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
+
+from asr.decoding import split_at_pauses, transcribe
+from asr.whisper import load_model, load_processor
+from tests.recipes import REPOSITORY
+
+BASE = REPOSITORY / "sample/base"
+SETTINGS = {"language": "sinhalese", "task": "transcribe", "max_new_tokens": 30, "num_beams": 1}
+
+
+def clip(n_frames, seed=0):
+    return np.random.default_rng(seed).standard_normal((80, n_frames)).astype(np.float16)
+
+
+def test_a_clip_within_the_window_is_one_piece():
+    for n_frames in (1, 299, 300, 302):
+        assert [piece.shape[1] for piece in split_at_pauses(clip(n_frames), 300)] == [n_frames]
+
+
+def test_a_long_clip_is_cut_at_its_pauses_and_loses_nothing():
+    long = clip(800)
+    long[:, 270] = long[:, 530] = -5  # quiet
+    pieces = split_at_pauses(long, 300)
+    assert [piece.shape[1] for piece in pieces] == [270, 260, 270]
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), long)
+
+
+def test_results_come_in_order_and_do_not_depend_on_the_batch():
+    model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+    clips = [clip(n, n) for n in (200, 40, 800, 120, 300)]
+    together = transcribe(model, processor, clips, batch_size=4, **SETTINGS)
+    alone = [transcribe(model, processor, [one], batch_size=1, **SETTINGS)[0] for one in clips]
+    assert together == alone
+    pieces = transcribe(model, processor, split_at_pauses(clips[2], 300), batch_size=1, **SETTINGS)
+    assert together[2].text == " ".join(piece.text for piece in pieces if piece.text)
+    assert together[2].n_ids == sum(piece.n_ids for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("ids", "text", "n_ids", "hit_limit"),
+    [
+        ([154, 238, 264], "ލ", 2, False),
+        ([154, 238, 264, 264, 264], "ލ", 2, False),
+        ([154, 238] * 15, "ލ" * 15, 30, True),
+        ([264], "", 0, False),
+    ],
+)
+def test_ids_are_counted_and_a_missing_end_is_seen(monkeypatch, ids, text, n_ids, hit_limit):
+    model, processor = load_model(BASE), load_processor(BASE, "sinhalese", "transcribe")
+    letter = processor.tokenizer("ލ").input_ids[4:-1]
+    end = processor.tokenizer.eos_token_id
+    ids = [{154: letter[0], 238: letter[1], 264: end}[i] for i in ids]
+    monkeypatch.setattr(WhisperForConditionalGeneration, "generate", lambda self, *a, **k: torch.tensor([ids]))
+    heard = transcribe(model, processor, [clip(50)], batch_size=1, **SETTINGS)[0]
+    assert (heard.text, heard.n_ids, heard.hit_limit) == (text, n_ids, hit_limit)

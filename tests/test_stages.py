@@ -1,0 +1,161 @@
+"""Every stage's own script on tiny data: the files it wrote, and what it says of bad input.
+
+`finished` (conftest.py) has run them all once. The download and evaluate stages have tests of their own.
+"""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import WhisperFeatureExtractor, pipeline
+
+from asr import audio
+from asr.shards import read_shards
+from asr.whisper import load_model, window_s
+from tests.recipes import REPOSITORY, Recipe
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_pretrained_stores_the_checkpoint_unchanged(finished):
+    stored = load_model(finished.folder / "data/pretrained").state_dict()
+    original = load_model(REPOSITORY / "sample/base").state_dict()
+    assert stored.keys() == original.keys()
+    assert all(torch.equal(stored[name], original[name]) for name in stored)
+
+
+def test_featurize_keeps_every_row_and_whispers_own_features(finished):
+    raw = read_shards(finished.folder / "data/raw")
+    rows = read_shards(finished.folder / "data/features").with_format("numpy")
+    assert list(rows["id"][:]) == list(raw["id"][:])
+    extractor = WhisperFeatureExtractor()
+    checked = 0
+    for clip, row in zip(raw, rows, strict=True):
+        if row["problem"]:
+            assert row["duration_s"] == 0 and len(row["features"]) == 0
+            continue
+        samples = audio.resample(*audio.decode(clip["audio"]))
+        expected = extractor(samples, sampling_rate=16_000, return_tensors="np").input_features[0]
+        restored = audio.pad(np.asarray(row["features"]).reshape(80, -1), 3000)
+        np.testing.assert_allclose(restored.astype(np.float32), expected, rtol=2**-10, atol=1e-3)
+        assert row["duration_s"] == pytest.approx(len(samples) / 16_000)
+        checked += 1
+    assert checked >= 46
+    assert sorted(problem for problem in rows["problem"][:] if problem) == ["no_audio", "undecodable"]
+
+
+def test_filter_uses_or_drops_every_row(finished):
+    filtered = finished.folder / "data/filtered"
+    tables = {name: pd.read_csv(filtered / f"{name}.csv") for name in ("train", "validation", "test", "dropped")}
+    everything = pd.concat(tables.values())
+    ids = read_shards(finished.folder / "data/features")["id"][:]
+    assert sorted(everything.row) == list(range(len(ids)))
+    assert all(ids[row] == name for row, name in zip(everything.row, everything.id, strict=True))
+    metrics = json.loads((finished.folder / "metrics/filter.json").read_text())
+    assert metrics["dropped"] == {**tables["dropped"].reason.value_counts(), **{
+        reason: 0 for reason in metrics["dropped"] if reason not in set(tables["dropped"].reason)}}  # fmt: skip
+    assert {"no_audio", "undecodable", "empty_sentence", "over_window"} <= set(tables["dropped"].reason)
+    for role in ("train", "validation", "test"):
+        assert metrics[role]["clips"] == len(tables[role]) > 0
+        assert metrics[role]["hours"] > 0
+
+
+def test_train_saves_a_model_that_learned_something_and_transcribes_alone(finished):
+    before, after = load_model(finished.folder / "data/pretrained"), load_model(finished.folder / "data/model")
+    moved = {n for n, p in after.state_dict().items() if not torch.equal(p, before.state_dict()[n])}
+    assert "model.decoder.embed_tokens.weight" in moved and "model.encoder.conv1.weight" in moved
+    assert "model.encoder.embed_positions.weight" not in moved
+    assert after.generation_config.language == "sinhalese" and after.generation_config.task == "transcribe"
+    assert after.config.use_cache
+
+    raw = read_shards(finished.folder / "data/raw")
+    clip = raw[int(pd.read_csv(finished.folder / "data/filtered/test.csv").row[0])]
+    speech = pipeline("automatic-speech-recognition", model=str(finished.folder / "data/model"))
+    heard = speech(audio.resample(*audio.decode(clip["audio"])), generate_kwargs={"max_new_tokens": 20})
+    transcript = lines(finished.folder / "data/transcripts/finetuned.jsonl")[0]
+    assert transcript["id"] == clip["id"]
+    assert heard["text"].strip() == transcript["hypothesis"]
+
+
+def test_train_writes_curves_and_figures_without_times(finished):
+    metrics = finished.folder / "metrics"
+    training, validation = (pd.read_csv(metrics / f"{n}_curve.csv") for n in ("training", "validation"))
+    assert list(training.step) == [1, 2, 3, 4] and np.isfinite(training.loss).all()
+    assert list(validation.step) == [2, 4] and np.isfinite(validation.wer).all()
+    figures = json.loads((metrics / "train.json").read_text())
+    best = validation.sort_values(["wer", "step"]).iloc[0]
+    assert figures["steps"] == 4 and figures["best_step"] == best.step
+    assert figures["validation"]["wer"] == pytest.approx(best.wer, abs=0.01)
+    assert not re.search("time|second|date", (metrics / "train.json").read_text())
+    assert not list(finished.folder.glob("checkpoints/*/checkpoint-*"))
+
+
+def test_transcribe_writes_a_line_for_every_test_row_in_order(finished):
+    ids = pd.read_csv(finished.folder / "data/filtered/test.csv").id
+    for name in ("pretrained", "finetuned"):
+        transcripts = lines(finished.folder / f"data/transcripts/{name}.jsonl")
+        assert [t["id"] for t in transcripts] == list(ids)
+        assert all(0 < t["duration_s"] < 3 and t["reference"] for t in transcripts)
+        assert all(t["n_ids"] <= 20 for t in transcripts)
+
+
+def test_the_whole_ends_in_error_rates(finished):
+    metrics = json.loads((finished.folder / "metrics/evaluate.json").read_text())
+    assert set(metrics) >= {"pretrained", "finetuned"}
+    assert metrics["finetuned"]["utterances"] == 6
+
+
+def test_a_killed_training_goes_on_and_ends_the_same(finished, tmp_path):
+    recipe = Recipe(tmp_path, {})
+    recipe.share(finished)
+    expected = (finished.folder / "data/model/model.safetensors").read_bytes()
+    curve = (finished.folder / "metrics/training_curve.csv").read_bytes()
+
+    running = recipe.start("train")
+    while not list(recipe.folder.glob("checkpoints/*/checkpoint-2/whole")):
+        assert running.poll() is None, running.communicate()[0]
+    running.kill()
+    running.communicate()
+    output = recipe.run("train")
+    assert "resuming from" in output and "checkpoint-2" in output
+    assert (recipe.folder / "data/model/model.safetensors").read_bytes() == expected
+    assert (recipe.folder / "metrics/training_curve.csv").read_bytes() == curve
+
+
+def test_a_sampling_rate_the_model_does_not_hear_is_refused(finished, tmp_path):
+    recipe = Recipe(tmp_path, {"featurize.sampling_rate": 8000})
+    recipe.share(finished)
+    assert "hears 16000 Hz: set it to 16000" in recipe.fail("featurize")
+
+
+def test_a_window_longer_than_the_models_is_refused(finished, tmp_path):
+    recipe = Recipe(tmp_path, {"model.audio_window_s": 30})
+    recipe.share(finished)
+    assert "set model.audio_window_s to 3 or less" in recipe.fail("train")
+
+
+def test_a_checkpoint_that_is_not_there_lists_the_ways_on(recipe):
+    recipe.set({"pretrained.name": "nobody/no-whisper"})
+    output = recipe.fail("pretrained")
+    assert "nobody/no-whisper" in output and "make sample" in output and "pretrained.name=/path" in output
+
+
+def test_other_weights_than_the_pinned_ones_are_refused(recipe):
+    recipe.set({"pretrained.revision": "0" * 64})
+    assert "sha256 is" in recipe.fail("pretrained")
+    assert not (recipe.folder / "data/pretrained").exists()
+
+
+def test_a_typo_in_the_parameters_stops_any_stage(recipe):
+    recipe.params["train"]["max_stepz"] = 5
+    recipe.set({})
+    assert "train.max_stepz is unknown; did you mean max_steps?" in recipe.fail("filter")
+
+
+def test_a_stage_before_its_input_says_what_to_run(recipe):
+    assert "dvc repro" in recipe.fail("filter")
