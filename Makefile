@@ -19,6 +19,5 @@ lint: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
-	$(PIP_INSTALL) torch
 	$(PIP_INSTALL) --editable ".[dev]"
 	touch $@

@@ -42,7 +42,8 @@ def select_rows(
 
     Returns
     -------
-    The same rows with columns `role` ("train", "validation", "test" or "") and `reason` ("" or one of REASONS).
+    The same rows with two more columns: `role`, "train", "validation", "test" or "", and `reason`, "" or
+    one of REASONS.
 
     Raises
     ------
@@ -68,7 +69,9 @@ def select_rows(
     pool = rows[~is_test & (rows.reason == "")]
     held_out = pool.index.isin(hold_out(pool, validation_fraction, seed))
     validation = pool[held_out]
-    drop("sentence_in_validation", rows.index.isin(pool.index[~held_out]) & rows.key.isin(set(validation.key)))
+    drop(
+        "sentence_in_validation", rows.index.isin(pool.index[~held_out]) & rows.key.isin(set(validation.key))
+    )
 
     rows.loc[test.index, "role"] = "test"
     rows.loc[validation.index, "role"] = "validation"
@@ -77,7 +80,9 @@ def select_rows(
     for role in ("train", "validation", "test"):
         if not (rows.role == role).any():
             counts = rows.reason.value_counts().drop("", errors="ignore").to_dict()
-            raise ValueError(f"no {role} rows are left of {len(rows)}; dropped: {counts}; see filter.* in params.yaml")
+            raise ValueError(
+                f"no {role} rows are left of {len(rows)}; dropped: {counts}; see filter.* in params.yaml"
+            )
     return rows.drop(columns="key")
 
 

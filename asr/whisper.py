@@ -46,9 +46,7 @@ def window_frames(model: WhisperForConditionalGeneration) -> int:
     return window_s(model) * FRAMES_PER_SECOND
 
 
-def shorten_window(
-    model: WhisperForConditionalGeneration, processor: WhisperProcessor, seconds: int
-) -> None:
+def shorten_window(model: WhisperForConditionalGeneration, processor: WhisperProcessor, seconds: int) -> None:
     """Cut a model's window to its first `seconds`, in place: positions, configuration and extractor.
 
     A published model has to be fine-tuned to a shorter window before it is of use with it.

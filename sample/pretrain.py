@@ -69,9 +69,7 @@ def make_tokenizer() -> WhisperTokenizer:
     trained.pre_tokenizer = ByteLevel(add_prefix_space=False)
     trained.train_from_iterator(
         (invented_phrase(rng) for _ in range(2_000)),
-        BpeTrainer(
-            vocab_size=256 + MERGES, initial_alphabet=ByteLevel.alphabet(), show_progress=False
-        ),
+        BpeTrainer(vocab_size=256 + MERGES, initial_alphabet=ByteLevel.alphabet(), show_progress=False),
     )
     model = json.loads(trained.to_str())["model"]
     tokenizer = WhisperTokenizer(
@@ -193,7 +191,8 @@ def main() -> None:
     print(f"{len(clips):,} clips, {seconds / 3600:.1f} h", flush=True)
     train(model, tokenizer, clips, args.steps)
     test = make_clips(N_TEST_CLIPS, TEST_VARIANTS, SEED + 1, extractor.mel_filters)
-    print(f"WER on {len(test)} invented phrases in voices not trained on: {word_error_rate(model, tokenizer, test):.1f}")
+    wer = word_error_rate(model, tokenizer, test)
+    print(f"WER on {len(test)} invented phrases in voices not trained on: {wer:.1f} %")
     model.save_pretrained(args.out)
     WhisperProcessor(extractor, tokenizer).save_pretrained(args.out)
 

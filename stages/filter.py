@@ -27,7 +27,7 @@ logger = logging.getLogger("filter")
 
 
 def summarize(rows: pd.DataFrame) -> dict:
-    """Count clips, hours and speakers of each role, and dropped clips by reason; every key is always there."""
+    """Count clips, hours and speakers of each role, and dropped clips by reason; no key ever lacks."""
     used = {
         role: {
             "clips": int((rows.role == role).sum()),

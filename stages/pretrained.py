@@ -27,7 +27,7 @@ def pretrained(params: Pretrained) -> tuple[WhisperForConditionalGeneration, Whi
     Raises
     ------
     FileNotFoundError: neither a folder nor reachable on the hub.
-    ValueError: the folder's weights are not those that `revision` names, or the model knows one language only.
+    ValueError: the folder's weights are not those that `revision` names, or the model knows one language.
     """
     folder = Path(params.name).is_dir()
     if folder:

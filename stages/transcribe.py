@@ -27,7 +27,9 @@ logger = logging.getLogger("transcribe")
 
 def write_transcripts(path: Path, rows: Dataset, hypotheses: list[Hypothesis]) -> None:
     """Write one JSON line a row: what the corpus says of it, its reference, and what the model heard."""
-    known = rows.with_format(None).select_columns(["id", "speaker", "gender", "age", "accent", "duration_s", "sentence"])
+    known = rows.with_format(None).select_columns(
+        ["id", "speaker", "gender", "age", "accent", "duration_s", "sentence"]
+    )
     with path.open("w", encoding="utf-8") as file:
         for row, heard in zip(known, hypotheses, strict=True):
             row["duration_s"] = round(row["duration_s"], 3)

@@ -53,6 +53,8 @@ def test_ids_are_counted_and_a_missing_end_is_seen(monkeypatch, ids, text, n_ids
     letter = processor.tokenizer("ލ").input_ids[4:-1]
     end = processor.tokenizer.eos_token_id
     ids = [{154: letter[0], 238: letter[1], 264: end}[i] for i in ids]
-    monkeypatch.setattr(WhisperForConditionalGeneration, "generate", lambda self, *a, **k: torch.tensor([ids]))
+    monkeypatch.setattr(
+        WhisperForConditionalGeneration, "generate", lambda self, *a, **k: torch.tensor([ids])
+    )
     heard = transcribe(model, processor, [clip(50)], batch_size=1, **SETTINGS)[0]
     assert (heard.text, heard.n_ids, heard.hit_limit) == (text, n_ids, hit_limit)

@@ -12,7 +12,11 @@ def corpus(changes=()):
         {"split": "train" if s < 8 else "validation", "speaker": f"s{s}", "sentence": f"s{s} says {n}"}
         for s in range(10)
         for n in range(4)
-    ] + [{"split": "test", "speaker": f"t{s}", "sentence": f"t{s} says {n}"} for s in range(2) for n in range(3)]
+    ] + [
+        {"split": "test", "speaker": f"t{s}", "sentence": f"t{s} says {n}"}
+        for s in range(2)
+        for n in range(3)
+    ]
     table = pd.DataFrame(rows).assign(duration_s=5.0, problem="", n_labels=20)
     for row, column, value in changes:
         table.loc[row, column] = value

@@ -15,10 +15,9 @@ AUDIO_OUTPUT_SYNCHRONOUS = 2  # the call returns when the samples are there; nee
 CHARS_UTF8 = 1
 POS_CHARACTER = 1
 RATE, PITCH, RANGE = 1, 3, 4  # espeak_PARAMETER
+RANDOM_SEED = 1
 
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
-)
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
 class Espeak:
@@ -31,11 +30,11 @@ class Espeak:
     def __init__(self) -> None:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data = str(Path(espeakng_loader.get_data_path()).parent)
-        self.sample_rate = self._library.espeak_Initialize(
-            AUDIO_OUTPUT_SYNCHRONOUS, 0, data.encode(), 0
-        )
+        self.sample_rate = self._library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, data.encode(), 0)
         if self.sample_rate <= 0:
             raise OSError(f"eSpeak NG does not start with the data in {data}")
+        # Some voices breathe, with random numbers that are otherwise seeded with the clock.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(RANDOM_SEED))
         self._pieces: list[np.ndarray] = []
         self._callback = _Callback(self._receive)  # kept, or it would be collected
         self._library.espeak_SetSynthCallback(self._callback)
@@ -65,9 +64,7 @@ class Espeak:
             self._library.espeak_SetParameter(parameter, value, 0)
         self._pieces.clear()
         data = text.encode()
-        self._library.espeak_Synth(
-            data, len(data) + 1, 0, POS_CHARACTER, 0, CHARS_UTF8, None, None
-        )
+        self._library.espeak_Synth(data, len(data) + 1, 0, POS_CHARACTER, 0, CHARS_UTF8, None, None)
         return np.concatenate(self._pieces).astype(np.float32) / 32768
 
 

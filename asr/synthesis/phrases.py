@@ -6,9 +6,7 @@ from dv_normalize import normalize
 
 from asr.synthesis.thaana import CONSONANTS, VIRAMA, VOWELS
 
-MONTHS = (
-    "ޖެނުއަރީ ފެބްރުވަރީ މާޗް އޭޕްރީލް މެއި ޖޫން ޖުލައި އޯގަސްޓް ސެޕްޓެންބަރު އޮކްޓޫބަރު ނޮވެންބަރު ޑިސެންބަރު"
-).split()
+MONTHS = ("ޖެނުއަރީ ފެބްރުވަރީ މާޗް އޭޕްރީލް މެއި ޖޫން ޖުލައި އޯގަސްޓް ސެޕްޓެންބަރު އޮކްޓޫބަރު ނޮވެންބަރު ޑިސެންބަރު").split()
 
 
 def dhivehi_phrase(rng: random.Random) -> str:

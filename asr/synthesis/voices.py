@@ -9,7 +9,9 @@ import soxr
 from asr.synthesis.espeak import espeak
 
 # eSpeak NG's human-like variants. What is left out whispers, croaks, or is a robot on purpose.
-TEST_VARIANTS = tuple("Andrea Henrique Lee Marco antonio belinda boris david f4 ian linda m6 paul zac".split())
+TEST_VARIANTS = tuple(
+    "Andrea Henrique Lee Marco antonio belinda boris david f4 ian linda m6 paul zac".split()
+)
 TRAINING_VARIANTS = tuple(
     "Alex Alicia Andy Annie Denis Diogo Gene Gene2 Hugo Jacky Mario Michael Mike Nguyen Reed"
     " adam anika aunty benjamin caleb ed edward edward2 f1 f2 f3 f5 grandma grandpa gustave"

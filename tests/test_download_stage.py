@@ -1,0 +1,90 @@
+import hashlib
+from collections import Counter
+
+import pytest
+
+from asr.corpus import Clip
+from asr.shards import read_shards
+from stages.download import check
+from tests.corpora import release, tone, tsv, write_archive
+
+
+def raw(recipe):
+    return read_shards(recipe.folder / "data/raw")
+
+
+def test_an_archive_becomes_shards(recipe):
+    path = write_archive(recipe.folder / "corpora/cv.tar.gz", release())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    recipe.set({"download.source": "archive", "download.archive_sha256": digest})
+    recipe.set({"download.archive": "corpora/cv.tar.gz"})
+    output = recipe.run("download")
+    assert "download: train: 3 clips, 2 speakers, 0.0 MB" in output
+    rows = raw(recipe).to_list()
+    assert [(row["id"], row["split"]) for row in rows] == [
+        ("a.mp3", "train"), ("b.mp3", "train"), ("c.mp3", "train"), ("d.mp3", "validation"), ("e.mp3", "test")
+    ]  # fmt: skip
+    assert rows[1]["sentence"] == "null" and rows[1]["audio"] == tone(hz=250)
+    assert sorted(path.name for path in (recipe.folder / "data").iterdir()) == ["raw"]
+
+
+def test_the_sample_becomes_shards(recipe):
+    recipe.set({"download.sample.train_clips": 8, "download.sample.test_clips": 4})
+    recipe.run("download")
+    assert Counter(raw(recipe)["split"]) == {"train": 8 + 4, "test": 4}
+
+
+def test_a_folder_becomes_shards(recipe):
+    folder = recipe.folder / "corpora/own"
+    folder.mkdir(parents=True)
+    names = [f"{speaker}-{index}.flac" for speaker in ("s1", "s2") for index in range(2)]
+    (folder / "metadata.tsv").write_bytes(
+        tsv(*((name, f"x {name}", name[:2]) for name in names), header=("path", "sentence", "speaker"))
+    )
+    for name in names:
+        (folder / name).write_bytes(tone())
+    recipe.set({"download.source": "folder", "download.folder.path": "corpora/own"})
+    assert "1 of 2 speakers are test, chosen by hash" in recipe.run("download")
+    assert Counter(raw(recipe)["split"]) == {"train": 2, "test": 2}
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"download.source": "archive", "download.archive": "corpora/none.tar.gz"},
+         ["download: download.archive: no file", "MDC_API_KEY", "make sample"]),
+        ({"download.source": "mdc"}, ["has no MDC_API_KEY", "make sample"]),
+        ({"download.source": "hub"}, ["'owner/name'", "cannot be reached", "make sample"]),
+        ({"download.source": "folder"}, ["download: download.folder: no table", "make sample"]),
+    ],
+)  # fmt: skip
+def test_what_is_missing_ends_in_a_message(recipe, monkeypatch, changes, expected):
+    monkeypatch.delenv("MDC_API_KEY", raising=False)
+    recipe.set(changes)
+    output = recipe.fail("download")
+    assert [text for text in expected if text not in output] == []
+    assert not (recipe.folder / "data/raw").exists()
+
+
+def test_a_corpus_without_test_clips_leaves_nothing_that_looks_whole(recipe):
+    members = dict(release()) | {"cv-corpus-1.0/dv/test.tsv": tsv()}
+    write_archive(recipe.folder / "cv.tar.gz", list(members.items()))
+    recipe.set({
+        "download.source": "archive", "download.archive": "cv.tar.gz", "download.archive_sha256": None
+    })  # fmt: skip
+    assert "download: the corpus has no clip in test, of 4" in recipe.fail("download")
+    assert not (recipe.folder / "data/raw").exists()
+
+
+def clip(id, split):
+    return Clip(id=id, split=split, speaker="s", sentence="", gender="", age="", accent="", audio=b"")
+
+
+def test_an_id_that_comes_twice_is_an_error():
+    with pytest.raises(ValueError, match=r"clip 'a' comes twice \(again in test\)"):
+        list(check([clip("a", "train"), clip("a", "test")]))
+
+
+def test_clips_are_handed_on_unchanged():
+    clips = [clip("a", "train"), clip("b", "test")]
+    assert list(check(clips)) == clips

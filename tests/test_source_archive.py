@@ -1,0 +1,209 @@
+import hashlib
+import http.server
+import tarfile
+import threading
+
+import pytest
+
+from asr.sources import archive, resume
+from tests.corpora import release, tone, tsv, write_archive
+
+
+def read(path, locale="dv", sha256=None):
+    return list(archive.clips(str(path), sha256, locale))
+
+
+def test_a_release_comes_out_whole(tmp_path):
+    clips = {clip.id: clip for clip in read(write_archive(tmp_path / "cv.tar.gz", release()))}
+    assert {name: clip.split for name, clip in clips.items()} == {
+        "a.mp3": "train", "b.mp3": "train", "c.mp3": "train", "d.mp3": "validation", "e.mp3": "test"
+    }  # fmt: skip
+    assert clips["b.mp3"].sentence == "null"
+    assert clips["b.mp3"].audio == tone(hz=250)
+    last = clips["e.mp3"]
+    assert (last.speaker, last.gender, last.age, last.accent) == ("s4", "female_feminine", "twenties", "މާލެ")
+
+
+def test_the_order_of_the_archive_s_members_does_not_matter_but_for_the_order_of_clips(tmp_path):
+    forwards = read(write_archive(tmp_path / "1.tar.gz", release()))
+    backwards = read(write_archive(tmp_path / "2.tar.gz", release()[::-1]))
+    assert backwards == forwards[::-1]
+
+
+def test_columns_go_by_name_and_may_be_missing(tmp_path):
+    header = ("sentence_id", "sentence", "client_id", "accent", "path")
+    members = dict(release())
+    members["cv-corpus-1.0/dv/test.tsv"] = tsv(("x", "ތިނެއް", "s4", "north", "e.mp3"), header=header)
+    clip = read(write_archive(tmp_path / "cv.tar.gz", list(members.items())))[-1]
+    assert (clip.id, clip.speaker, clip.sentence, clip.accent) == ("e.mp3", "s4", "ތިނެއް", "north")
+    assert (clip.gender, clip.age) == ("", "")
+
+
+def test_a_clip_that_the_archive_lacks_comes_without_audio(tmp_path):
+    members = [member for member in release() if not member[0].endswith("/b.mp3")]
+    clips = read(write_archive(tmp_path / "cv.tar.gz", members))
+    assert [(clip.id, len(clip.audio) > 0) for clip in clips][-2:] == [("e.mp3", True), ("b.mp3", False)]
+    assert len(clips) == 5
+
+
+def test_an_archive_of_tables_alone_is_an_error(tmp_path):
+    members = [member for member in release() if member[0].endswith(".tsv")]
+    with pytest.raises(ValueError, match="none of the 5 clips listed in cv-corpus-1.0/dv"):
+        read(write_archive(tmp_path / "cv.tar.gz", members))
+
+
+def test_the_locale_picks_its_folder(tmp_path):
+    path = write_archive(tmp_path / "cv.tar.gz", [*release("dv")[:-1], *release("it")])
+    assert [clip.id for clip in read(path, "it")] == [f"{name}.mp3" for name in "abcde"]
+    with pytest.raises(ValueError, match="folder 'fr'; the archive has dv, it: set download.locale"):
+        read(path, "fr")
+
+
+def test_a_clip_in_two_splits_is_an_error(tmp_path):
+    members = dict(release())
+    members["cv-corpus-1.0/dv/test.tsv"] = tsv(("s1", "a.mp3", "ބާރަ"))
+    with pytest.raises(ValueError, match="clip a.mp3 is listed in both train and test"):
+        read(write_archive(tmp_path / "cv.tar.gz", list(members.items())))
+
+
+def test_a_release_without_dev_clips_is_read(tmp_path):
+    members = [member for member in release() if not member[0].endswith("dev.tsv")]
+    assert len(read(write_archive(tmp_path / "cv.tar.gz", members))) == 4
+
+
+def test_a_release_without_a_test_table_is_an_error(tmp_path):
+    members = [member for member in release() if not member[0].endswith("test.tsv")]
+    with pytest.raises(ValueError, match="has no test.tsv"):
+        read(write_archive(tmp_path / "cv.tar.gz", members))
+
+
+def test_links_devices_and_names_that_climb_are_not_read(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    home = "cv-corpus-1.0/dv"
+
+    def special(name, kind, target=""):
+        info = tarfile.TarInfo(f"{home}/clips/{name}")
+        info.type, info.linkname = kind, target
+        return info
+
+    table = tsv(*(("s9", f"{name}.mp3", "x") for name in ("soft", "hard", "device", "climbs")))
+    members = dict(release()) | {f"{home}/test.tsv": table}
+    elsewhere = [
+        (f"{outside}/dv/{name}.tsv", tsv(("s9", "a.mp3", "y")))
+        for outside in ("..", "/absolute", "cv/..")
+        for name in ("train", "dev", "test")
+    ]
+    path = write_archive(
+        tmp_path / "in" / "cv.tar.gz",
+        [
+            *elsewhere,
+            *members.items(),
+            special("soft.mp3", tarfile.SYMTYPE, str(secret)),
+            special("hard.mp3", tarfile.LNKTYPE, f"{home}/clips/a.mp3"),
+            special("device.mp3", tarfile.CHRTYPE),
+            (f"{home}/clips/../clips/climbs.mp3", b"climbed"),
+        ],
+    )
+    clips = read(path)
+    assert {clip.id: clip.audio for clip in clips if clip.split == "test"} == {
+        "soft.mp3": b"", "hard.mp3": b"", "device.mp3": b"", "climbs.mp3": b""
+    }  # fmt: skip
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["cv.tar.gz", "in", "secret"]
+
+
+@pytest.mark.parametrize("keep", [0, 100, 0.5, -20, -1])
+def test_a_damaged_archive_says_so(tmp_path, keep):
+    path = write_archive(tmp_path / "cv.tar.gz", release()[::-1])
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
+    with pytest.raises(ValueError, match="cv.tar.gz is no .tar.gz, or is cut off or damaged"):
+        read(path)
+
+
+def test_the_checksum_is_checked_and_a_mismatch_deletes_nothing(tmp_path):
+    path = write_archive(tmp_path / "cv.tar.gz", release())
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert len(read(path, sha256=found)) == 5
+    with pytest.raises(ValueError, match=f"(?s){found}.*{'0' * 64}.*download.archive_sha256"):
+        read(path, sha256="0" * 64)
+    assert path.exists()
+
+
+def test_a_missing_archive_lists_the_ways_on(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        archive.clips(str(tmp_path / "none.tar.gz"), None, "dv")  # before the first clip is asked for
+    for way in (str(tmp_path), "MDC_API_KEY", "download.source=hub", "download.source=folder", "make sample"):
+        assert way in str(error.value)
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves `data`; stops at byte `breaks_at` once; takes ranges if `ranges`."""
+
+    data, breaks_at, ranges, seen = b"", None, True, []
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        self.seen.append(wanted)
+        if self.path.startswith("/none"):
+            return self.send_error(404)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.ranges else 0
+        if start >= len(self.data):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(self.data)}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(self.data) - start))
+        self.end_headers()
+        end, type(self).breaks_at = self.breaks_at, None
+        self.wfile.write(self.data[start:end])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_archive(tmp_path / "made.tar.gz", release()).read_bytes()
+    handler = type("Handler", (Server,), {"data": data, "seen": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        handler.url = f"http://127.0.0.1:{httpd.server_port}/v1/cv%201.tar.gz?key=secret"
+        yield handler
+        httpd.shutdown()
+
+
+def test_a_url_is_downloaded_once(server, tmp_path):
+    assert len(read(server.url)) == len(read(server.url)) == 5
+    assert server.seen == [None]
+    assert (tmp_path / "corpora" / "cv 1.tar.gz").read_bytes() == server.data
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_transfer_that_breaks_off_goes_on_from_there(server, tmp_path, monkeypatch, ranges):
+    monkeypatch.setattr(resume, "CHUNK_BYTES", 500)
+    server.breaks_at, server.ranges = 1000, ranges
+    with pytest.raises(ConnectionError, match="1000 bytes are in corpora/cv 1.tar.gz.part: run") as error:
+        read(server.url)
+    assert "secret" not in str(error.value)
+    assert not (tmp_path / "corpora" / "cv 1.tar.gz").exists()
+    assert len(read(server.url)) == 5
+    assert server.seen == [None, "bytes=1000-"]
+    assert (tmp_path / "corpora" / "cv 1.tar.gz").read_bytes() == server.data
+
+
+def test_a_part_that_is_complete_is_taken(server, tmp_path):
+    part = tmp_path / "corpora" / "cv 1.tar.gz.part"
+    part.parent.mkdir()
+    part.write_bytes(server.data)
+    assert len(read(server.url)) == 5
+
+
+def test_a_url_that_is_not_there_or_not_reachable(server):
+    with pytest.raises(ConnectionError, match="the server says 404") as error:
+        read(server.url.replace("/v1", "/none"))
+    assert "secret" not in str(error.value)
+    with pytest.raises(ConnectionError, match="make sample"):
+        read("http://127.0.0.1:9/cv.tar.gz")

@@ -1,0 +1,129 @@
+import unicodedata
+
+import pytest
+
+from asr.params import FolderSource
+from asr.sources import folder
+from tests.corpora import tone, tsv
+
+HEADER = ("path", "sentence", "speaker", "split")
+
+
+def write(root, rows, files=None, table="metadata.tsv"):
+    root.mkdir(exist_ok=True)
+    data = tsv(*rows, header=HEADER)
+    (root / table).write_bytes(data.replace(b"\t", b",") if table.lower().endswith(".csv") else data)
+    for index, name in enumerate([row[0] for row in rows] if files is None else files):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(tone(hz=200 + index))
+    return root
+
+
+def read(root, split="split", speaker="speaker", table="metadata.tsv", fraction=0.1):
+    columns = {"audio": "path", "sentence": "sentence", "speaker": speaker, "split": split}
+    params = {"path": str(root), "table": table, "columns": columns, "test_fraction": fraction}
+    return list(folder.clips(FolderSource.model_validate(params)))
+
+
+@pytest.mark.parametrize("table", ["metadata.tsv", "metadata.csv", "TABLE.CSV"])
+def test_rows_come_with_their_files(tmp_path, table):
+    rows = [("a.flac", "އެކެއް", "s1", "train"), ("b/c.flac", "ދޭއް", "s2", "dev"), ("d.flac", "x", "", "test")]
+    clips = read(write(tmp_path / "own", rows, table=table), table=table)
+    assert [(clip.id, clip.sentence, clip.speaker, clip.split) for clip in clips] == [
+        ("a.flac", "އެކެއް", "s1", "train"),
+        ("b/c.flac", "ދޭއް", "s2", "validation"),
+        ("d.flac", "x", "", "test"),
+    ]
+    assert [clip.audio for clip in clips] == [tone(hz=200), tone(hz=201), tone(hz=202)]
+
+
+@pytest.mark.parametrize("name", ["އަޑު ފައިލް.flac", "Überfahrt.flac", "한국어/음성.flac", "a;b $(c).flac"])
+@pytest.mark.parametrize("on_disk, in_table", [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
+def test_names_in_any_script_and_either_composition(tmp_path, name, on_disk, in_table):
+    table_name, file_name = unicodedata.normalize(in_table, name), unicodedata.normalize(on_disk, name)
+    rows = [(table_name, "x", "s1", "train"), ("2.flac", "y", "s2", "test")]
+    clip = read(write(tmp_path / "own", rows, files=[file_name, "2.flac"]))[0]
+    assert (clip.id, clip.audio) == (unicodedata.normalize("NFC", name), tone(hz=200))
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.flac", "{root}/outside.flac", "link.flac", "sub/../../outside.flac"]
+)
+def test_a_path_that_leaves_the_folder_is_refused(tmp_path, name):
+    (tmp_path / "outside.flac").write_bytes(tone())
+    rows = [("a.flac", "x", "s1", "train"), (name.format(root=tmp_path), "y", "s2", "test")]
+    root = write(tmp_path / "own", rows, files=["a.flac"])
+    (root / "link.flac").symlink_to(tmp_path / "outside.flac")
+    with pytest.raises(ValueError, match="metadata.tsv, row 2: .* is outside of"):
+        read(root)
+
+
+def test_a_missing_file_comes_without_audio(tmp_path, caplog):
+    rows = [("a.flac", "x", "s1", "train"), ("b.flac", "y", "s2", "test")]
+    clips = read(write(tmp_path / "own", rows, files=["a.flac"]))
+    assert [clip.audio for clip in clips] == [tone(hz=200), b""]
+    assert "1 of 2 listed files are missing" in caplog.text
+
+
+def test_no_file_at_all_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none of the 1 files of column 'path'"):
+        read(write(tmp_path / "own", [("a.flac", "x", "s1", "train")], files=[]))
+
+
+def many(speakers, per_speaker=3):
+    return [
+        (f"{speaker}-{clip}.flac", f"{speaker} {clip}", speaker)
+        for speaker in speakers
+        for clip in range(per_speaker)
+    ]
+
+
+def test_without_a_split_column_speakers_are_held_out(tmp_path, caplog):
+    caplog.set_level("INFO")
+    root = write(tmp_path / "own", many([f"s{i}" for i in range(10)]))
+    clips = read(root, split=None, fraction=0.2)
+    test, train = ({clip.speaker for clip in clips if clip.split == split} for split in ("test", "train"))
+    assert (len(test), len(train)) == (2, 8) and not test & train
+    assert test == {"s7", "s8"}  # by hash: the same on every machine and in every process
+    assert "2 of 10 speakers are test" in caplog.text
+
+
+@pytest.mark.parametrize("fraction, expected", [(0.0, 1), (0.01, 1), (0.5, 1), (0.99, 1)])
+def test_both_splits_get_a_speaker(tmp_path, fraction, expected):
+    clips = read(write(tmp_path / "own", many(["s1", "s2"])), split=None, fraction=fraction)
+    assert len({clip.speaker for clip in clips if clip.split == "test"}) == expected
+
+
+@pytest.mark.parametrize("speaker", ["speaker", None])
+def test_one_speaker_s_sentences_are_held_out(tmp_path, caplog, speaker):
+    caplog.set_level("INFO")
+    rows = [(f"{i}.flac", f"sentence {i // 2} {'  ' * (i % 2)}", "me") for i in range(20)]
+    clips = read(write(tmp_path / "own", rows), split=None, speaker=speaker)
+    test = {clip.sentence.strip() for clip in clips if clip.split == "test"}
+    assert len(test) == 1 and not test & {clip.sentence.strip() for clip in clips if clip.split == "train"}
+    assert "1 of 10 sentences are test" in caplog.text
+
+
+def test_clips_of_unknown_speakers_stay_in_train(tmp_path):
+    rows = [*many(["s1", "s2", "s3"]), ("u.flac", "u", "")]
+    for fraction in (0.1, 0.5, 0.9):
+        clips = read(write(tmp_path / "own", rows), split=None, fraction=fraction)
+        assert clips[-1].split == "train"
+
+
+def test_one_sentence_of_one_speaker_cannot_be_split(tmp_path):
+    with pytest.raises(ValueError, match="nothing to hold out"):
+        read(write(tmp_path / "own", [("a.flac", "x", "me"), ("b.flac", "x", "me")]), split=None)
+
+
+def test_mistakes_in_the_table_are_located(tmp_path):
+    root = write(tmp_path / "own", [("a.flac", "x", "s1", "train"), ("b.flac", "y", "s2", "Test")])
+    with pytest.raises(ValueError, match="row 2: the split is 'Test'; it has to be one of train, validation"):
+        read(root)
+    with pytest.raises(ValueError, match="no column voice among path, sentence, speaker, split"):
+        read(root, speaker="voice")
+    with pytest.raises(FileNotFoundError, match="no table .*other.tsv.*make sample"):
+        read(root, table="other.tsv")
+    (root / "table.xlsx").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="has to be a .tsv or a .csv"):
+        read(root, table="table.xlsx")
