@@ -26,6 +26,7 @@ MAX_DURATION_S = 2.9  # the sample's base model hears 3 s
 OVER_LONG_S = (4.0, 8.0)
 MP3_QUALITY = 0.9  # libsndfile's compression level, 0 to 1: about 50 kbit/s, and faster than its default
 BROKEN_BYTES = 256  # what is left of a broken file: no whole frame
+TRAINING_SPREAD = 1.8  # training voices vary more in pitch and vocal tract than the test's
 WAITING = 64  # clips between the synthesiser and the encoders: bounds the memory
 
 
@@ -62,7 +63,7 @@ def _speak_all(params: SampleSource) -> Iterator[tuple[Clip, np.ndarray, str]]:
     """Yield clips without id and audio, their samples at 48 kHz, and the damage to do to their files."""
     rng, noise = random.Random(params.seed), np.random.default_rng(params.seed)
     test_voices = [draw_voice(rng, TEST_VARIANTS) for _ in range(params.test_voices)]
-    train_voices = [draw_voice(rng, TRAINING_VARIANTS) for _ in range(params.train_voices)]
+    train_voices = [draw_voice(rng, TRAINING_VARIANTS, TRAINING_SPREAD) for _ in range(params.train_voices)]
     test_sentences: set[str] = set()
 
     def train_phrase() -> str:

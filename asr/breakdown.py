@@ -1,0 +1,132 @@
+"""Where the errors are: word error rates of parts of the test set, and hypotheses that ran away."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from asr.text import normalize
+from asr.transcripts import MODELS, Transcript
+
+# Lower edges; a part reaches up to the next one, the last is open. Fixed, so that commits compare.
+DURATION_S = (0, 2, 4, 6, 8, 10)
+WORDS = (0, 3, 6, 9, 12, 15)
+TIMES_SEEN = (0, 1, 5, 20, 100)
+
+# A text loops where something of up to 40 characters stands four times in a row, and more than a few
+# characters are filled by that: "1000000" is a number.
+_REPEATED = re.compile(r"(.{1,40}?)\1{3,}")
+_LOOP_CHARACTERS = 8
+
+
+def wer_by_parts(
+    table: pd.DataFrame, transcripts: list[Transcript], training_sentences: Iterable[str]
+) -> dict[str, pd.DataFrame]:
+    """Compute the WER by length, by how often the words were trained on, and by speaker.
+
+    Parameters
+    ----------
+    table: as asr/utterances.py has it
+    transcripts: of either model, in the table's order
+
+    Returns
+    -------
+    Tables as `wer_by` has them, by the names of their files in metrics/
+    """
+    seen = times_seen(table.reference, training_sentences)
+    known = table[table.speaker != ""]
+    return {
+        "wer_by_duration": wer_by(table, lower_edges(table.duration_s, DURATION_S), "from_s"),
+        "wer_by_words": wer_by(table, lower_edges(table.reference_words, WORDS), "from_words"),
+        "wer_by_times_seen": wer_by(table, lower_edges(seen, TIMES_SEEN), "from_times_seen"),
+        "wer_by_trait": wer_by_trait(table, transcripts),
+        "wer_by_speaker": wer_by(known, known.speaker, "speaker"),
+    }
+
+
+def lower_edges(values: Iterable[float], edges: tuple[int, ...]) -> np.ndarray:
+    """Replace each value by the edge of the part that it falls in; int64, shape = (n_values,)."""
+    return np.array(edges)[np.digitize(np.asarray(values), edges) - 1]
+
+
+def times_seen(references: Iterable[str], training_sentences: Iterable[str]) -> list[int]:
+    """Count how often each sentence's rarest word stands in the training sentences; 0 without a word."""
+    seen = Counter(word for sentence in training_sentences for word in normalize(sentence).split())
+    return [min((seen[word] for word in normalize(text).split()), default=0) for text in references]
+
+
+def wer_by(table: pd.DataFrame, part: pd.Series | np.ndarray, name: str) -> pd.DataFrame:
+    """Compute the WER of each part of the test set.
+
+    Parameters
+    ----------
+    table: as asr/utterances.py has it
+    part: for each row of the table, which part it belongs to
+
+    Returns
+    -------
+    A row per part that has a reference word, ordered: the part, under `name`; utterances, speakers
+    (known ones), reference_words; wer_pretrained and wer_finetuned in percent, 2 decimals
+    """
+    errors = [f"errors_{model}" for model in MODELS]
+    groups = table.assign(**{name: part, "speaker": table.speaker.replace("", None)}).groupby(name)
+    rows = groups[["reference_words", *errors]].sum()
+    rows.insert(0, "utterances", groups.size())
+    rows.insert(1, "speakers", groups.speaker.nunique())
+    rows = rows[rows.reference_words > 0]
+    for model in MODELS:
+        rows[f"wer_{model}"] = (100 * rows.pop(f"errors_{model}") / rows.reference_words).round(2)
+    return rows.reset_index()
+
+
+def wer_by_trait(table: pd.DataFrame, transcripts: list[Transcript]) -> pd.DataFrame:
+    """Compute the WER by gender, age and accent of the speaker, as far as the corpus knows them.
+
+    Parameters
+    ----------
+    transcripts: of either model, in the table's order
+
+    Returns
+    -------
+    As `wer_by`, behind the columns trait and group; speakers without a trait are the group "unknown".
+    A trait of which nothing is known has no rows.
+    """
+    parts = []
+    for trait in ("gender", "age", "accent"):
+        groups = [getattr(transcript, trait) for transcript in transcripts]
+        if any(groups):
+            rows = wer_by(table, np.array([group or "unknown" for group in groups]), "group")
+            rows.insert(0, "trait", trait)
+            parts.append(rows)
+    if not parts:
+        parts = [wer_by(table.iloc[:0], np.array([], dtype=str), "group")]
+        parts[0].insert(0, "trait", "")
+    return pd.concat(parts, ignore_index=True)
+
+
+def runaways(transcripts: list[Transcript]) -> dict[str, float | int]:
+    """Count hypotheses that got out of hand, and compare their length with that of the references.
+
+    Returns
+    -------
+    looping_hypotheses: repeat something four times in a row and more, where the reference does not
+    limit_hits: were cut at `transcribe.max_new_tokens` ids
+    length_ratio: characters of all hypotheses per character of the references, once `normalize`d
+    """
+    hypotheses = [normalize(transcript.hypothesis) for transcript in transcripts]
+    references = [normalize(transcript.reference) for transcript in transcripts]
+    return {
+        "looping_hypotheses": sum(
+            loops(hypothesis) and not loops(reference)
+            for hypothesis, reference in zip(hypotheses, references, strict=True)
+        ),
+        "limit_hits": sum(transcript.hit_limit for transcript in transcripts),
+        "length_ratio": sum(map(len, hypotheses)) / sum(map(len, references)),
+    }
+
+
+def loops(text: str) -> bool:
+    """Tell whether something stands four times in a row in a `normalize`d text."""
+    return any(len(match[0]) >= _LOOP_CHARACTERS for match in _REPEATED.finditer(text + " "))

@@ -1,0 +1,121 @@
+"""The commands that people use, on a small recipe in a repository of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.recipes import REPOSITORY, Recipe
+
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "HF_HUB_OFFLINE": "1",
+    **{
+        f"GIT_{role}_{what}": "test@example.org"
+        for role in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    },
+}
+
+
+class Repository:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.recipe = Recipe(root, {})
+        for code in ("asr", "stages"):
+            (root / code).unlink()
+            shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in (".gitignore", ".dvcignore"):
+            shutil.copy(REPOSITORY / name, root / name)
+        self.run("git", "init", "-q", "-b", "main")
+        self.run("dvc", "init", "-q")
+        self.run("dvc", "repro")
+        self.commit()
+
+    def run(self, *command: str) -> str:
+        folder = self.root if command[0] == "git" or command[1] == "init" else self.recipe.folder
+        done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def commit(self) -> None:
+        self.run("git", "add", ".")
+        self.run("git", "commit", "-q", "-m", "state", "--allow-empty")
+
+    def would_run(self) -> list[str]:
+        """List the stages that `dvc repro` would run, as far as can be told before running any."""
+        return [
+            line.split("'")[1] for line in self.run("dvc", "repro", "--dry").splitlines() if "Running" in line
+        ]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    return Repository(tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(autouse=True)
+def as_committed(repository):
+    yield
+    repository.run("git", "checkout", "-q", ".")
+    repository.run("dvc", "checkout", "-q")
+
+
+def test_a_second_repro_has_nothing_to_do(repository):
+    assert "Data and pipelines are up to date." in repository.run("dvc", "repro")
+    assert repository.run("git", "status", "--porcelain") == ""
+
+
+def test_the_graph_has_the_seven_stages(repository):
+    graph = repository.run("dvc", "dag", "--dot")
+    for stage in "download pretrained featurize filter train transcribe evaluate".split():
+        assert stage in graph
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ({"train.learning_rate": 2e-5}, ["train", "transcribe@finetuned", "evaluate"]),
+        ({"transcribe.num_beams": 2}, ["transcribe@pretrained", "transcribe@finetuned", "evaluate"]),
+        ({"evaluate.seed": 99}, ["evaluate"]),
+    ],
+    ids=str,
+)
+def test_a_changed_parameter_reruns_what_depends_on_it(repository, change, stages):
+    repository.recipe.set(change)
+    assert sorted(repository.would_run()) == sorted(stages)
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"), [("asr/scoring.py", {"evaluate"}), ("asr/decoding.py", {"transcribe"})]
+)
+def test_changed_code_reruns_what_imports_it(repository, file, stages):
+    code = repository.root / file
+    code.write_text(code.read_text() + "\n# changed\n")
+    first = {name.split("@")[0] for name in repository.would_run()}
+    assert stages <= first and "download" not in first and "featurize" not in first
+
+
+def test_an_experiment_changes_one_parameter_and_shows_in_the_diffs(repository):
+    repository.run("dvc", "exp", "run", "-S", "train.max_steps=2", "-S", "train.learning_rate=2e-5")
+    (changed,) = json.loads(repository.run("dvc", "params", "diff", "--json")).values()
+    assert changed["train.max_steps"] == {"old": 4, "new": 2, "diff": -2}
+    metrics = json.loads(repository.run("dvc", "metrics", "diff", "--json"))
+    train = next(values for name, values in metrics.items() if name.endswith("train.json"))
+    assert train["steps"]["new"] == 2
+    page = repository.run("dvc", "plots", "diff").split("file://")[1].strip()
+    assert "training_curve" in Path(page).read_text()
+
+
+def test_an_experiment_elsewhere_leaves_the_workspace_alone(repository):
+    before = repository.run("git", "status", "--porcelain")
+    output = repository.run("dvc", "exp", "run", "--temp", "-S", "train.max_steps=1", "-n", "elsewhere")
+    assert "elsewhere" in output
+    assert repository.run("git", "status", "--porcelain") == before
+    shown = json.loads(repository.run("dvc", "exp", "show", "--json", "--num", "1"))
+    assert "elsewhere" in json.dumps(shown)

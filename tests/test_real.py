@@ -1,0 +1,88 @@
+"""The real recipe in small, on a real corpus and a real checkpoint that are not in the repository.
+
+    REAL_ARCHIVE=corpora/it.tar.gz REAL_CHECKPOINT=corpora/whisper-base pytest -m real
+
+Any Common Voice release (.tar.gz) of a language that Whisper knows, and any multilingual Whisper folder.
+About five minutes with whisper-base on two cores.
+"""
+
+import csv
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+from tests.recipes import REPOSITORY, Recipe
+
+TABLES = {"train.tsv": 40, "dev.tsv": 20, "test.tsv": 24}  # rows taken of each
+
+pytestmark = pytest.mark.real
+
+
+def shrink(archive: Path, small: Path) -> str:
+    """Copy the first rows of a release's tables, and their clips; returns the locale."""
+    with tarfile.open(archive) as source, tarfile.open(small, "w:gz") as target:
+        members = {member.name: member for member in source if member.isfile()}
+        home = next(name for name in members if name.endswith("/train.tsv")).removesuffix("/train.tsv")
+        for table, count in TABLES.items():
+            lines = (
+                source.extractfile(members[f"{home}/{table}"]).read().splitlines(keepends=True)[: count + 1]
+            )
+            put(target, f"{home}/{table}", b"".join(lines))
+            for row in csv.DictReader(
+                io.StringIO(b"".join(lines).decode()), delimiter="\t", quoting=csv.QUOTE_NONE
+            ):
+                clip = f"{home}/clips/{row['path']}"
+                put(target, clip, source.extractfile(members[clip]).read())
+        return home.split("/")[-1]
+
+
+def put(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
+
+
+def test_a_real_model_gets_better_on_a_real_corpus(tmp_path):
+    small = tmp_path / "small.tar.gz"
+    locale = shrink(Path(os.environ["REAL_ARCHIVE"]), small)
+    recipe = Recipe(tmp_path, {})
+    (recipe.folder / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text())
+    recipe.params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    recipe.set(
+        {
+            "download.archive": str(small),
+            "download.archive_sha256": None,
+            "download.locale": locale,
+            "pretrained.name": str(Path(os.environ["REAL_CHECKPOINT"]).resolve()),
+            "pretrained.revision": None,
+            "model.language": LANGUAGES[locale],
+            "model.audio_window_s": 10,
+            "filter.validation_fraction": 0.1,
+            "train.max_steps": 12,
+            "train.warmup_steps": 2,
+            "train.learning_rate": 2e-5,
+            "train.per_device_train_batch_size": 4,
+            "train.logging_steps": 1,
+            "train.gradient_checkpointing": False,
+            "train.dataloader_num_workers": 0,
+        }
+    )
+    for stage in ("download", "pretrained", "featurize", "filter", "train"):
+        recipe.run(stage)
+    recipe.run("transcribe", "data/pretrained", "data/transcripts/pretrained.jsonl")
+    recipe.run("transcribe", "data/model", "data/transcripts/finetuned.jsonl")
+    recipe.run("evaluate")
+
+    metrics = json.loads((recipe.folder / "metrics/evaluate.json").read_text())
+    losses = (recipe.folder / "metrics/training_curve.csv").read_text().splitlines()[1:]
+    first, last = (float(losses[i].split(",")[1]) for i in (0, -1))
+    assert metrics["pretrained"]["utterances"] == TABLES["test.tsv"]
+    assert metrics["pretrained"]["wer_whisper_basic"] < 60, "a pretrained Whisper that hears nothing"
+    assert metrics["finetuned"]["cer"] < 60, "the shorter window was not learned"
+    assert last < first
