@@ -1,10 +1,11 @@
-# make sample   the embedded recipe, from nothing to a word error rate
-# make test     the tests
-# make lint     ruff
+# make sample         the embedded recipe, from nothing to a word error rate
+# make test           the tests
+# make lint           ruff
+# make test-browser   the report in a headless Chromium, installed first
 PYTHON ?= python3
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sample test lint
+.PHONY: sample test test-browser lint
 
 sample: .venv/installed
 	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
@@ -12,6 +13,10 @@ sample: .venv/installed
 
 test: .venv/installed
 	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest
+
+test-browser: .venv/installed
+	$(PIP_INSTALL) --editable ".[browser]"
+	.venv/bin/python -m pytest -m browser
 
 lint: .venv/installed
 	.venv/bin/ruff check .

@@ -1,4 +1,4 @@
-"""The report in headless Chromium, where `pip install PySide6-WebEngine` has brought one."""
+"""The report in headless Chromium, Qt WebEngine's: `make test-browser`."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from tests.test_report import page  # noqa: F401, a fixture
 
-pytest.importorskip("PySide6.QtWebEngineCore", reason="no Chromium: pip install PySide6-WebEngine")
+pytestmark = pytest.mark.browser
 
 BROWSER = Path(__file__).parent / "browser.py"
 SET_FILTER = """
