@@ -9,7 +9,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from asr.audio import pad
 from asr.whisper import window_frames
 
-SEARCH_S = 0.2  # the share of a window, at its end, in which a long clip is cut at its quietest frame
+SEARCH_SHARE = 0.2  # of a window, at its end: there a long clip is cut, at its quietest frame
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def split_at_pauses(clip: np.ndarray, frames: int) -> list[np.ndarray]:
     pieces = []
     reach = 2  # frames past the clip's end that its last samples still touch
     while clip.shape[1] > frames + reach:
-        search = max(1, int(frames * SEARCH_S))
+        search = max(1, int(frames * SEARCH_SHARE))
         loudness = clip[:, frames - search : frames].astype(np.float32).mean(axis=0)
         cut = frames - search + int(loudness.argmin())
         pieces.append(clip[:, :cut])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -124,6 +124,14 @@ class Train(Section):
     dataloader_num_workers: Count
     report_to: Literal["none", "tensorboard"]
 
+    @model_validator(mode="after")
+    def _saves_are_evaluated(self) -> "Train":
+        if self.save_steps % self.eval_steps:
+            raise ValueError(
+                f"save_steps is {self.save_steps}, and has to be a multiple of eval_steps, {self.eval_steps}"
+            )
+        return self
+
 
 class Transcribe(Section):
     batch_size: Positive
@@ -180,6 +188,8 @@ def _explain(mistake: dict) -> str:
     if mistake["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(mistake["loc"][-1]), _keys_beside(mistake["loc"]), n=1)
         return f"{where} is unknown" + (f"; did you mean {near[0]}?" if near else "")
+    if mistake["type"] == "value_error":
+        return f"{where}: {mistake['ctx']['error']}"
     message = mistake["msg"][0].lower() + mistake["msg"][1:]
     return f"{where} is {mistake['input']!r}: {message}"
 

@@ -20,7 +20,7 @@ class Transcript(BaseModel):
     duration_s: float = Field(ge=0, allow_inf_nan=False)
     reference: str
     hypothesis: str
-    n_ids: int = Field(ge=0)  # generated, special ids included
+    n_ids: int = Field(ge=0)  # generated, special ids not counted
     hit_limit: bool  # generation ended at `max_new_tokens`, not at the end of the text
 
 

@@ -60,7 +60,7 @@ def train(
         eval_dataset=validation_rows,
         data_collator=Collator(model.config.num_mel_bins, whisper.window_frames(model)),
         compute_metrics=error_rate_metrics(processor),
-        callbacks=[EvaluateAtTheEnd(), RefuseInfiniteLoss(), MarkWhole()],
+        callbacks=[SaveWhatIsEvaluated(), RefuseInfiniteLoss(), MarkWhole()],
     )
     checkpoint = newest_whole(checkpoints)
     if checkpoint:
@@ -92,10 +92,12 @@ def training_arguments(params: Train, checkpoints: Path) -> Seq2SeqTrainingArgum
 
 def resolve_precision(precision: str) -> str:
     """Choose for `auto`: bf16 where the GPU has it, fp16 on an older one, fp32 on a CPU."""
+    if not torch.cuda.is_available():
+        if precision in ("fp16", "bf16"):
+            raise ValueError(f"train.precision is {precision}, which takes a GPU: set it to auto or fp32")
+        return "fp32"
     if precision != "auto":
         return precision
-    if not torch.cuda.is_available():
-        return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
@@ -115,12 +117,15 @@ def error_rate_metrics(processor: WhisperProcessor):
     return compute
 
 
-class EvaluateAtTheEnd(TrainerCallback):
-    """Evaluate and save after the last step too, whether or not eval_steps divides max_steps."""
+class SaveWhatIsEvaluated(TrainerCallback):
+    """Evaluate after the last step too; save whatever is evaluated, or the best may not be there to keep."""
 
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step >= state.max_steps:
-            control.should_log = control.should_evaluate = control.should_save = True
+            control.should_log = control.should_evaluate = True
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        control.should_save = True
 
 
 class RefuseInfiniteLoss(TrainerCallback):

@@ -46,6 +46,11 @@ def test_floats_as_people_and_dvc_write_them(tmp_path, written):
     assert load_params(path).train.learning_rate == 1e-5
 
 
+def test_steps_that_do_not_fit_each_other_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="train: save_steps is 500, .* a multiple of eval_steps, 300"):
+        load_params(write(tmp_path / "params.yaml", lambda tree: tree["train"].update(eval_steps=300)))
+
+
 def test_a_missing_file_says_where_to_go(tmp_path):
     with pytest.raises(FileNotFoundError, match="repository's root or from sample/"):
         load_params(tmp_path / "params.yaml")
