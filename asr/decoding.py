@@ -1,5 +1,6 @@
 """From features to text, with one model: sorted batches, long clips in pieces."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from asr.audio import pad
 from asr.whisper import window_frames
 
-SEARCH_SHARE = 0.2  # of a window, at its end: there a long clip is cut, at its quietest frame
+SEARCH_SHARE = 0.1  # of a window, to either side of an even division: there a long clip may be cut
+PAUSE_FRAMES = 20  # 0.2 s, over which a cut has to be quiet
+REACH = 2  # frames past a clip's end that its last samples still touch
 
 
 @dataclass(frozen=True)
@@ -65,19 +68,22 @@ def transcribe(
 
 
 def split_at_pauses(clip: np.ndarray, frames: int) -> list[np.ndarray]:
-    """Cut features longer than a window into pieces that fit, each at the quietest frame near its end.
+    """Cut features longer than a window into even pieces that fit, each cut where it is quietest.
 
-    A clip that is longer than the window only by its last transform's reach is left to `pad` to cut.
+    Even, because a model makes things up for a last piece of half a second of silence. A clip that is
+    longer than the window only by its last transform's reach is one piece, which `pad` cuts.
     """
-    pieces = []
-    reach = 2  # frames past the clip's end that its last samples still touch
-    while clip.shape[1] > frames + reach:
-        search = max(1, int(frames * SEARCH_SHARE))
-        loudness = clip[:, frames - search : frames].astype(np.float32).mean(axis=0)
-        cut = frames - search + int(loudness.argmin())
-        pieces.append(clip[:, :cut])
-        clip = clip[:, cut:]
-    return [*pieces, clip]
+    length = clip.shape[1]
+    if length <= frames + REACH:
+        return [clip]
+    search = int(frames * SEARCH_SHARE)
+    count = math.ceil(length / (frames - 2 * search))  # both ends of a piece may move outwards
+    loudness = np.convolve(clip.astype(np.float32).mean(axis=0), np.ones(PAUSE_FRAMES), mode="same")
+    cuts = []
+    for number in range(1, count):
+        first = number * length // count - search
+        cuts.append(first + int(loudness[first : first + 2 * search].argmin()))
+    return np.split(clip, cuts, axis=1)
 
 
 def _read(ids: torch.Tensor, processor: WhisperProcessor, max_new_tokens: int) -> Hypothesis:

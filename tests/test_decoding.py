@@ -22,10 +22,17 @@ def test_a_clip_within_the_window_is_one_piece():
 
 def test_a_long_clip_is_cut_at_its_pauses_and_loses_nothing():
     long = clip(800)
-    long[:, 270] = long[:, 530] = -5  # quiet
+    long[:, 180:200] = long[:, 410:430] = long[:, 590:610] = -5  # quiet, near the quarters
     pieces = split_at_pauses(long, 300)
-    assert [piece.shape[1] for piece in pieces] == [270, 260, 270]
+    assert [piece.shape[1] for piece in pieces] == pytest.approx([190, 230, 180, 200], abs=2)
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), long)
+
+
+@pytest.mark.parametrize("n_frames", [303, 310, 599, 601, 1000, 12_345])
+def test_pieces_fit_the_window_and_none_is_a_crumb(n_frames):
+    lengths = [piece.shape[1] for piece in split_at_pauses(clip(n_frames), 300)]
+    assert sum(lengths) == n_frames
+    assert max(lengths) <= 300 and min(lengths) >= 90
 
 
 def test_results_come_in_order_and_do_not_depend_on_the_batch():
