@@ -166,6 +166,8 @@ def main() -> None:
     )  # fmt: skip
 
     set_seed(params.train.seed)
+    # Without this, gradients on a CPU differ in their last bits from run to run.
+    torch.use_deterministic_algorithms(not torch.cuda.is_available())
     versions = {"torch": torch.__version__, "transformers": transformers.__version__, "precision": precision}
     checkpoints = checkpoint_folder("train", versions)
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", f"runs/{checkpoints.name}")

@@ -14,6 +14,7 @@ SMALL = {
         "train_clips": 40, "train_voices": 10, "test_clips": 6, "test_voices": 3, "bad_clips": 1, "seed": 5,
     },
     "pretrained.name": str(REPOSITORY / "sample/base"),
+    "pretrained.revision": None,
     "filter.validation_fraction": 0.2,
     "train.max_steps": 4,
     "train.eval_steps": 2,
