@@ -11,11 +11,11 @@ Loaded by path, so that it needs no network:
 import datasets
 import evaluate
 
-from asr.scoring import error_rates
+from asr.rates import error_rates
 
 
 class ErrorRates(evaluate.Metric):
-    """Rates and counts as `asr.scoring.error_rates` returns them."""
+    """Rates and counts as `asr.rates.error_rates` returns them."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(

@@ -49,6 +49,10 @@ class Recipe:
             tree[key] = value
         (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
 
+    def reload(self) -> None:
+        """Take the parameters from the file again."""
+        self.params = yaml.safe_load((self.folder / "params.yaml").read_text())
+
     def share(self, finished: "Recipe") -> None:
         """Take over what another recipe's stages wrote, up to the filter."""
         (self.folder / "data").mkdir()

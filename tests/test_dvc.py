@@ -47,11 +47,10 @@ class Repository:
         self.run("git", "add", ".")
         self.run("git", "commit", "-q", "-m", "state", "--allow-empty")
 
-    def would_run(self) -> list[str]:
-        """List the stages that `dvc repro` would run, as far as can be told before running any."""
-        return [
-            line.split("'")[1] for line in self.run("dvc", "repro", "--dry").splitlines() if "Running" in line
-        ]
+    def repro(self) -> list[str]:
+        """Run `dvc repro`; returns the stages that it ran."""
+        lines = self.run("dvc", "repro").splitlines()
+        return sorted(line.split("'")[1] for line in lines if line.startswith("Running stage"))
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +63,7 @@ def as_committed(repository):
     yield
     repository.run("git", "checkout", "-q", ".")
     repository.run("dvc", "checkout", "-q")
+    repository.recipe.reload()
 
 
 def test_a_second_repro_has_nothing_to_do(repository):
@@ -80,25 +80,26 @@ def test_the_graph_has_the_seven_stages(repository):
 @pytest.mark.parametrize(
     ("change", "stages"),
     [
-        ({"train.learning_rate": 2e-5}, ["train", "transcribe@finetuned", "evaluate"]),
-        ({"transcribe.num_beams": 2}, ["transcribe@pretrained", "transcribe@finetuned", "evaluate"]),
+        ({"train.learning_rate": 2e-5}, ["evaluate", "train", "transcribe@finetuned"]),
         ({"evaluate.seed": 99}, ["evaluate"]),
     ],
     ids=str,
 )
 def test_a_changed_parameter_reruns_what_depends_on_it(repository, change, stages):
     repository.recipe.set(change)
-    assert sorted(repository.would_run()) == sorted(stages)
+    assert repository.repro() == stages
 
 
-@pytest.mark.parametrize(
-    ("file", "stages"), [("asr/scoring.py", {"evaluate"}), ("asr/decoding.py", {"transcribe"})]
-)
-def test_changed_code_reruns_what_imports_it(repository, file, stages):
-    code = repository.root / file
+def test_a_change_to_the_scoring_reruns_evaluate_only(repository):
+    code = repository.root / "asr/scoring.py"
     code.write_text(code.read_text() + "\n# changed\n")
-    first = {name.split("@")[0] for name in repository.would_run()}
-    assert stages <= first and "download" not in first and "featurize" not in first
+    assert repository.repro() == ["evaluate"]
+
+
+def test_a_comment_in_featurize_reruns_featurize_only(repository):
+    code = repository.root / "stages/featurize.py"
+    code.write_text(code.read_text() + "\n# changed\n")
+    assert repository.repro() == ["featurize"]
 
 
 def test_an_experiment_changes_one_parameter_and_shows_in_the_diffs(repository):

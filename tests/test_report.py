@@ -12,7 +12,7 @@ import soundfile
 
 from asr import charts, report
 from asr.breakdown import runaways, wer_by_parts
-from asr.scoring import error_rates
+from asr.rates import error_rates
 from asr.transcripts import MODELS, Transcript
 from asr.utterances import utterance_table
 

@@ -14,9 +14,7 @@ from tests.test_dvc import ENVIRONMENT
 @pytest.mark.slow
 def test_a_model_that_never_saw_thaana_learns_it(tmp_path):
     for folder in ("asr", "stages", "sample/base"):
-        shutil.copytree(
-            REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("sample/dvc.yaml", "sample/params.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(REPOSITORY / file, tmp_path / file)
     for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
