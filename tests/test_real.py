@@ -3,7 +3,7 @@
     REAL_ARCHIVE=corpora/it.tar.gz REAL_CHECKPOINT=corpora/whisper-base pytest -m real
 
 Any Common Voice release (.tar.gz) of a language that Whisper knows, and any multilingual Whisper folder.
-About five minutes with whisper-base on two cores.
+Two to three minutes with whisper-base on two cores.
 """
 
 import csv
