@@ -59,8 +59,7 @@ def interval(estimate: float, resampled: np.ndarray, weights: np.ndarray) -> tup
     """Return the 95 % interval of a rate, or of a difference of rates, in percentage points.
 
     The bootstrap's standard error times Student's quantile. Percentiles of the resamples are too narrow
-    where speakers are few, or where few of them own most of the words: 24 % of differences that are none
-    look like improvements with 2 speakers, 12 % with 3, in place of 2.5 %. So speakers count by their
+    where speakers are few, or where few of them own most of the words. So speakers count by their
     effective number (Kish, Survey Sampling, 1965), (sum of weights)² / sum of squared weights. Never
     wider than WIDEST to either side, which is also the answer for a single unit.
 
