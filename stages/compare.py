@@ -124,5 +124,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with report_errors("compare"):
+    with report_errors("compare", alone=False):
         main()

@@ -1,10 +1,16 @@
+import json
 import logging
+import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
+import torch
 
+from asr import locks
 from asr.audio import decode
 from asr.stage import report_errors
 from tests.recipes import REPOSITORY
@@ -32,20 +38,131 @@ def test_other_errors_keep_their_traceback():
         raise KeyError("step")
 
 
-def test_the_script_exits_with_one_and_logs_its_own_progress_only():
+def test_the_script_exits_with_one_and_logs_its_own_progress_only(tmp_path):
     script = (
         "import logging; from asr.stage import report_errors\n"
         "with report_errors('filter'):\n"
         "    logging.getLogger('filter').info('half done'); logging.getLogger('httpx').info('GET secret')\n"
         "    raise PermissionError('data/filtered is read-only')\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert done.stderr == "filter: half done\nfilter: data/filtered is read-only\n"
 
 
+def start(folder, script, *args, **environment):
+    """Start a script in a recipe's folder, as the stage featurize."""
+    (folder / "params.yaml").touch()
+    return subprocess.Popen(
+        [sys.executable, "-c", "from asr.stage import report_errors\n" + script, *args],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+WORK = "with report_errors('featurize'): print('at work', flush=True); input()"
+
+
+@pytest.fixture
+def at_work(tmp_path):
+    """A run of the stage that holds its lock."""
+    process = start(tmp_path, WORK)
+    assert process.stdout.readline() == "at work\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_run_waits_for_one_that_was_left_behind(tmp_path, at_work):
+    second = start(tmp_path, WORK)
+    assert f"process {at_work.pid} on" in second.stderr.readline()
+    at_work.kill()
+    output, errors = second.communicate("\n", timeout=60)
+    assert output == "at work\n" and second.returncode == 0, errors
+
+
+def test_runs_with_other_arguments_do_not_wait(tmp_path, at_work):
+    other = start(tmp_path, WORK, "data/model")
+    output, errors = other.communicate("\n", timeout=60)
+    assert (output, errors, other.returncode) == ("at work\n", "", 0)
+    assert (tmp_path / "data/.lock-featurize-data-model").exists()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"RANK": "1", "LOCAL_RANK": "1"}, {"ASR_STAGE_HELD": "featurize", "RANK": "0"}, {"PET_NNODES": "2"}],
+    ids=str,
+)
+def test_of_several_processes_only_one_holds_the_lock(tmp_path, at_work, environment):
+    other = start(tmp_path, WORK, **environment)
+    assert other.communicate("\n", timeout=60)[0] == "at work\n"
+
+
+def test_processes_that_a_stage_starts_know_that_it_holds_the_lock(tmp_path):
+    inner = "from asr.stage import report_errors\n" + WORK
+    script = (
+        "import subprocess, sys\n"
+        f"with report_errors('featurize'): subprocess.run([sys.executable, '-c', {inner!r}], check=True)"
+    )
+    output, errors = start(tmp_path, script).communicate("\n", timeout=60)
+    assert output == "at work\n", errors
+
+
+def test_workers_of_a_killed_stage_end_and_hold_nothing(tmp_path):
+    script = (
+        "import os; from concurrent.futures import ProcessPoolExecutor\n"
+        "with report_errors('featurize'), ProcessPoolExecutor(2) as pool:\n"
+        "    print(*pool.map(sleepy_pid, range(2)), flush=True); input()"
+    )
+    script = "import os, time\ndef sleepy_pid(_): time.sleep(0.5); return os.getpid()\n" + script
+    killed = start(tmp_path, script)
+    workers = [psutil.Process(int(pid)) for pid in killed.stdout.readline().split()]
+    assert len(set(workers)) == 2
+    killed.kill()
+    killed.wait()
+    with locks.held_if_free(tmp_path / "data/.lock-featurize") as free:
+        assert free
+    gone, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    killed.communicate()
+
+
+def test_outside_of_a_recipe_no_folder_is_made(tmp_path):
+    with report_errors("featurize"):
+        assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda: torch.save({"step": 1}, "/dev/full"),
+        lambda: Path("/dev/full").write_text("figures"),
+    ],
+    ids=["torch", "python"],
+)
+def test_a_full_disk_ends_with_what_to_do(tmp_path, save):
+    with pytest.raises(SystemExit) as end, report_errors("train"):
+        save()
+    assert f"train: no room to write in {tmp_path}" in end.value.code
+    assert "make room and run `dvc repro` again" in end.value.code
+
+
+def test_one_of_several_processes_hands_its_message_to_their_launcher(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+    with pytest.raises(SystemExit) as end, report_errors("train"):
+        raise PermissionError("data/model is read-only")
+    assert end.value.code == 1
+    report = json.loads((tmp_path / "error.json").read_text())
+    assert report["message"] == "train: data/model is read-only" and report["time_ns"] > 0
+
+
 @pytest.fixture(autouse=True)
-def _levels():
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # this repository's root is a recipe's folder
     yield
     for name in ("download", "featurize", "train", "asr"):
         logging.getLogger(name).setLevel(logging.NOTSET)

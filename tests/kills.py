@@ -1,0 +1,220 @@
+"""Kill `dvc repro` again and again, at random moments of all stages; see whether anything is lost.
+
+    python -m tests.kills --kills 20 --seed 1
+
+A small recipe runs once undisturbed; a copy of it is killed, and run again, and killed. In the end both
+have to have the same dvc.lock, metrics and model, byte for byte. Exit code 1 if not.
+"""
+
+import argparse
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import cycle, islice
+from pathlib import Path
+
+import psutil
+
+from tests.recipes import REPOSITORY, Recipe
+from tests.test_dvc import ENVIRONMENT
+
+ENDURING = {"train.max_steps": 40, "train.warmup_steps": 2}  # a checkpoint every 2 steps
+# A stage in proportion to what there is to lose.
+STAGES = [
+    "train", "featurize", "train", "evaluate", "download", "train", "filter", "transcribe data/model",
+    "pretrained", "transcribe data/pretrained",
+]  # fmt: skip
+LEAVES_IT_BEHIND = "SIGKILL, dvc alone"
+WAYS = [
+    "SIGKILL, dvc and its stage",  # as when the machine goes down
+    LEAVES_IT_BEHIND,
+    "SIGTERM, dvc and its stage",  # as when the machine is shut down
+    "SIGKILL, the stage alone",  # as when memory runs out
+]
+# What a line of a run's output tells.
+EVENTS = [
+    (r"Running stage '(.+)'", r"ran \1"),
+    (r"is still at work on (\S+) .*waiting", r"waited for the \1 left behind"),
+    (r"resuming from .*checkpoint-(\d+)", r"resumed from step \1"),
+    (r"has ended, its best model is taken", r"took the ended training's model"),
+    (r"Stage '(.+)' is cached", r"took \1 from the cache"),
+]
+
+
+class Run:
+    """One `dvc repro`."""
+
+    def __init__(self, recipe: Recipe, log: Path) -> None:
+        self.log = log
+        self.dvc = psutil.Popen(
+            ["dvc", "repro"],
+            cwd=recipe.folder,
+            env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"},
+            stdout=log.open("wb"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def stage(self) -> tuple[psutil.Process | None, str]:
+        """Return the process of the stage that is running now, and its name with the model it uses."""
+        try:
+            for process in self.dvc.children(recursive=True):
+                words = process.cmdline()
+                if "-m" in words and words[words.index("-m") + 1].startswith("stages."):
+                    at = words.index("-m") + 1
+                    return process, " ".join([words[at].removeprefix("stages."), *words[at + 1 : at + 2]])
+        except psutil.NoSuchProcess:
+            pass
+        return None, ""
+
+    def wait_for(self, wanted: str) -> bool:
+        """Wait until a stage runs; returns whether it did before the end."""
+        while self.dvc.poll() is None:
+            if self.stage()[1] == wanted:
+                return True
+            time.sleep(0.02)
+        return False
+
+    def kill(self, way: str) -> str:
+        """Kill in one of `WAYS`; returns the name of the stage that was running."""
+        process, name = self.stage()
+        number = signal.Signals[way.split(",")[0]]
+        try:
+            if way.endswith("dvc and its stage"):
+                os.killpg(self.dvc.pid, number)
+            elif process and way.endswith("the stage alone"):
+                process.send_signal(number)
+            else:
+                self.dvc.send_signal(number)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            pass  # it ended by itself
+        self.dvc.wait()
+        return name or "between stages"
+
+    def events(self) -> list[str]:
+        """List what it did, in order."""
+        found = []
+        for line in self.log.read_text(errors="replace").splitlines():
+            for pattern, meaning in EVENTS:
+                match = re.search(pattern, line)
+                if match:
+                    found.append(match.expand(meaning))
+        return found
+
+
+def build(root: Path) -> Recipe:
+    """Make a repository with a small recipe of which nothing has run."""
+    root.mkdir()
+    recipe = Recipe(root, ENDURING)
+    for code in ("asr", "stages"):
+        (root / code).unlink()
+        shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (".gitignore", ".dvcignore"):
+        shutil.copy(REPOSITORY / name, root / name)
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
+        subprocess.run(command, cwd=root, env=ENVIRONMENT, check=True)
+    return recipe
+
+
+def undisturbed(recipe: Recipe, log: Path) -> dict[str, float]:
+    """Run a recipe to its end; returns the seconds that each stage took, in their order."""
+    run, began, seconds = Run(recipe, log), {}, {}
+    while run.dvc.poll() is None:
+        _, name = run.stage()
+        if name:
+            seconds[name] = time.monotonic() - began.setdefault(name, time.monotonic())
+        time.sleep(0.05)
+    if run.dvc.returncode:
+        sys.exit(f"the undisturbed run failed:\n{log.read_text()}")
+    return seconds
+
+
+def disturbed(recipe: Recipe, seconds: dict[str, float], kills: int, seed: int, logs: Path) -> list[list]:
+    """Run a recipe and kill it `kills` times, then to its end; returns a row of the table for each kill."""
+    chance = random.Random(seed)
+    ways = list(islice(cycle(WAYS), kills))
+    chance.shuffle(ways)
+    # A training that is left behind comes to its end, so that comes last: nothing would be left to resume.
+    order = list(seconds)
+    plan = sorted(
+        zip(islice(cycle(STAGES), kills), ways, strict=False),
+        key=lambda kill: (order.index(kill[0]), kill == ("train", LEAVES_IT_BEHIND)),
+    )
+    rows = []
+    for number, (stage, way) in enumerate(plan, 1):
+        run = Run(recipe, logs / f"{number}.txt")
+        if not run.wait_for(stage):
+            sys.exit(f"`dvc repro` after kill {number - 1} did not come to {stage}:\n{run.log.read_text()}")
+        began = time.monotonic()
+        if stage == "train":
+            wait_for_step(run, recipe, last_step(recipe) + chance.choice([2, 4, 6]))
+            time.sleep(chance.uniform(0, 1))
+        else:
+            time.sleep(chance.uniform(0, seconds[stage]))
+        took, step = time.monotonic() - began, last_step(recipe)
+        hit = run.kill(way)
+        if rows:
+            rows[-1].append(run.events())
+        rows.append([number, f"{hit}, step {step} saved" if hit == "train" else hit, f"{took:.1f}", way])
+        print(*rows[-1], file=sys.stderr, flush=True)
+    last = Run(recipe, logs / "last.txt")
+    last.dvc.wait()
+    rows[-1].append(last.events())
+    if last.dvc.returncode:
+        sys.exit(f"the last `dvc repro` failed:\n{last.log.read_text()}")
+    return rows
+
+
+def last_step(recipe: Recipe) -> int:
+    """Return the step of the last checkpoint that is marked whole; 0 if there is none."""
+    marks = recipe.folder.parent.glob("checkpoints/*/checkpoint-*/whole")
+    return max((int(mark.parent.name.split("-")[1]) for mark in marks), default=0)
+
+
+def wait_for_step(run: Run, recipe: Recipe, step: int) -> None:
+    """Wait until a checkpoint of a step is whole, or training is over."""
+    while run.stage()[1] == "train" and last_step(recipe) < step:
+        time.sleep(0.02)
+
+
+def results(recipe: Recipe) -> dict[str, bytes]:
+    """Read all that has to be the same."""
+    folder = recipe.folder
+    files = [folder / "dvc.lock", *folder.glob("metrics/*"), *folder.glob("data/model/*")]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def left_over(recipe: Recipe) -> list[str]:
+    """List what a killed run has left half written."""
+    root = recipe.folder.parent
+    return [str(file) for place in ("recipe/data", "checkpoints") for file in (root / place).rglob("*.part")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        whole, killed = build(root / "undisturbed"), build(root / "killed")
+        seconds = undisturbed(whole, root / "undisturbed.txt")
+        rows = disturbed(killed, seconds, args.kills, args.seed, root)
+        expected, found = results(whole), results(killed)
+        wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+        wrong += left_over(killed)
+        print("| kill | stage | after s | how | the next `dvc repro` |\n|---:|---|---:|---|---|")
+        for *row, events in rows:
+            print("|", " | ".join(map(str, row)), "|", ", ".join(events) or "was killed at once", "|")
+        print(f"\n{args.kills} kills; {len(expected)} files compared, {len(wrong)} of them wrong", *wrong)
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
