@@ -7,6 +7,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from asr.audio import FRAMES_PER_SECOND, POSITIONS_PER_SECOND, SAMPLE_RATE
+from asr.vocabulary import restore_pre_tokenizer
 
 
 def load_processor(folder: str | Path, language: str, task: str) -> WhisperProcessor:
@@ -22,14 +23,20 @@ def load_processor(folder: str | Path, language: str, task: str) -> WhisperProce
             f" {', '.join(sorted(TO_LANGUAGE_CODE))}"
         )
     processor = WhisperProcessor.from_pretrained(folder)
+    # Saved with the tokenizer, and true wherever HF_HUB_OFFLINE is set: of no use, and another hash.
+    processor.tokenizer.init_kwargs.pop("local_files_only", None)
+    restore_pre_tokenizer(processor.tokenizer, folder)
     processor.tokenizer.set_prefix_tokens(language=language, task=task, predict_timestamps=False)
     return processor
 
 
-def load_model(folder: str | Path) -> WhisperForConditionalGeneration:
-    """Load a checkpoint in float32, whatever it was stored in; pickled weights are refused."""
+def load_model(folder: str | Path, **settings) -> WhisperForConditionalGeneration:
+    """Load a checkpoint in float32, whatever it was stored in; pickled weights are refused.
+
+    `settings` replace values of its `WhisperConfig`.
+    """
     model = WhisperForConditionalGeneration.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+        folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, **settings
     )
     # Whisper's encoder positions are fixed sinusoids; transformers 5.23 forgets that while loading.
     model.model.encoder.embed_positions.requires_grad_(False)
