@@ -7,6 +7,7 @@ import pandas as pd
 
 from asr.text import normalize
 
+ROLES = ("train", "validation", "test")
 # In the order in which they are looked for; a row is dropped under the first that holds.
 REASONS = (
     "no_audio",  # the corpus lacks the file, or it has no bytes
@@ -14,20 +15,17 @@ REASONS = (
     "empty_sentence",  # nothing but punctuation
     "too_long",  # max_duration_s and more
     "over_window",  # longer than the model's window: it would be cut
-    "too_many_labels",  # more ids than the decoder has positions
     "speaker_in_test",
     "sentence_in_test",
+    "speaker_in_validation",
     "sentence_in_validation",
+    "speaker_unknown",  # of a validated row: may be anyone's, one of test's too
+    "too_many_labels",  # more ids than the decoder has positions
 )
 
 
 def select_rows(
-    rows: pd.DataFrame,
-    max_duration_s: float,
-    window_s: float,
-    max_labels: int,
-    validation_fraction: float,
-    seed: int,
+    rows: pd.DataFrame, max_duration_s: float, window_s: float, validation_fraction: float, seed: int
 ) -> pd.DataFrame:
     """Give every row a role, or a reason why it has none.
 
@@ -36,21 +34,27 @@ def select_rows(
     what shares a sentence with theirs leaves training. Test rows are only dropped if they are broken:
     a long one is transcribed in pieces.
 
+    Rows of split "validated" are added to training last, and change neither validation nor test: runs
+    with and without them can be compared. No speaker and no sentence of validation or test comes in
+    with them, not even in a corpus of one speaker. Where validation or test names a speaker, a validated
+    row that names none is refused: it may be theirs, and no release vouches that it is not, as it does
+    for the train split. In a corpus that names none at all, sentences have to do.
+
     Parameters
     ----------
-    rows: columns split, speaker, sentence, duration_s, problem, n_labels
+    rows: columns split, speaker, sentence, duration_s, problem; every index once
 
     Returns
     -------
-    The same rows with two more columns: `role`, "train", "validation", "test" or "", and `reason`, "" or
-    one of REASONS.
+    The same rows with two more columns: `role`, one of ROLES or "", and `reason`, "" or one of REASONS.
 
     Raises
     ------
     ValueError: nothing is left for one of the three roles.
     """
     rows = rows.assign(role="", reason="", key=rows.sentence.map(normalize))
-    is_test = rows.split == "test"
+    is_test, is_validated = rows.split == "test", rows.split == "validated"
+    is_own = ~is_test & ~is_validated  # the corpus' own train and validation
 
     def drop(reason: str, where: pd.Series) -> None:
         rows.loc[where & (rows.reason == ""), "reason"] = reason
@@ -60,35 +64,51 @@ def select_rows(
     drop("empty_sentence", rows.key == "")
     drop("too_long", ~is_test & (rows.duration_s >= max_duration_s))
     drop("over_window", ~is_test & (rows.duration_s > window_s))
-    drop("too_many_labels", ~is_test & (rows.n_labels > max_labels))
     test = rows[is_test & (rows.reason == "")]
-    if knows_speakers(rows):
-        drop("speaker_in_test", ~is_test & rows.speaker.isin(set(test.speaker) - {""}))
+    compared = ~is_test if knows_speakers(rows) else is_validated
+    drop("speaker_in_test", compared & rows.speaker.isin(_named(test)))
     drop("sentence_in_test", ~is_test & rows.key.isin(set(test.key)))
 
-    pool = rows[~is_test & (rows.reason == "")]
-    held_out = pool.index.isin(hold_out(pool, validation_fraction, seed))
-    validation = pool[held_out]
-    drop(
-        "sentence_in_validation", rows.index.isin(pool.index[~held_out]) & rows.key.isin(set(validation.key))
-    )
+    pool = rows[is_own & (rows.reason == "")]
+    validation = pool.loc[hold_out(pool, validation_fraction, seed)]
+    is_held_out = rows.index.isin(validation.index)
+    drop("speaker_in_validation", is_validated & rows.speaker.isin(_named(validation)))
+    drop("sentence_in_validation", ~is_test & ~is_held_out & rows.key.isin(set(validation.key)))
+    if _named(test) or _named(validation):
+        drop("speaker_unknown", is_validated & (rows.speaker == ""))
 
-    rows.loc[test.index, "role"] = "test"
+    rows.loc[~is_test & ~is_held_out, "role"] = "train"
     rows.loc[validation.index, "role"] = "validation"
-    rows.loc[pool.index[~held_out], "role"] = "train"
+    rows.loc[test.index, "role"] = "test"
     rows.loc[rows.reason != "", "role"] = ""
-    for role in ("train", "validation", "test"):
-        if not (rows.role == role).any():
-            counts = rows.reason.value_counts().drop("", errors="ignore").to_dict()
-            raise ValueError(
-                f"no {role} rows are left of {len(rows)}; dropped: {counts}; see filter.* in params.yaml"
-            )
+    _require_roles(rows)
     return rows.drop(columns="key")
 
 
+def drop_long_labels(rows: pd.DataFrame, max_labels: int) -> pd.DataFrame:
+    """Take the role from rows of train and validation that have more label ids than the decoder positions.
+
+    Apart from `select_rows`, because a tokenizer may be learned from the rows that it chose for train.
+
+    Parameters
+    ----------
+    rows: as `select_rows` returns them, and a column n_labels
+
+    Raises
+    ------
+    ValueError: nothing is left for one of the roles.
+    """
+    too_many = rows.role.isin(["train", "validation"]) & (rows.n_labels > max_labels)
+    rows = rows.assign(
+        role=rows.role.mask(too_many, ""), reason=rows.reason.mask(too_many, "too_many_labels")
+    )
+    _require_roles(rows)
+    return rows
+
+
 def knows_speakers(rows: pd.DataFrame) -> bool:
-    """Tell whether a corpus can be divided by speaker: it names at least two."""
-    return rows.speaker[rows.speaker != ""].nunique() > 1
+    """Tell whether a corpus can be divided by speaker: its own splits name at least two."""
+    return len(_named(rows[rows.split != "validated"])) > 1
 
 
 def hold_out(pool: pd.DataFrame, fraction: float, seed: int) -> pd.Index:
@@ -111,3 +131,16 @@ def hold_out(pool: pd.DataFrame, fraction: float, seed: int) -> pd.Index:
     if not chosen and len(names) > 1:
         chosen = [min(names, key=lambda name: sizes[name])]
     return pool.index[group.isin(chosen)]
+
+
+def _named(rows: pd.DataFrame) -> set[str]:
+    return set(rows.speaker) - {""}
+
+
+def _require_roles(rows: pd.DataFrame) -> None:
+    for role in ROLES:
+        if not (rows.role == role).any():
+            counts = rows.reason.value_counts().drop("", errors="ignore").to_dict()
+            raise ValueError(
+                f"no {role} rows are left of {len(rows)}; dropped: {counts}; see filter.* in params.yaml"
+            )

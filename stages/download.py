@@ -1,8 +1,8 @@
 """Bring a corpus in from the source that `download.source` names, to data/raw/.
 
 Clips keep their own encoding and all come out as rows, those without audio too: what is unusable is
-found out by featurize and dropped, under its reason, by filter. data/raw/ appears when the corpus is
-complete, not before.
+found out by featurize and dropped, under its reason, by filter. With filter.add_validated, what the
+corpus has beyond its three splits comes too. data/raw/ appears when the corpus is complete, not before.
 
 Run by `dvc repro`, or alone: python -m stages.download
 """
@@ -23,27 +23,38 @@ OUT = Path("data/raw")
 logger = logging.getLogger("download")
 
 
-def download(params: Download) -> Iterator[Clip]:
-    """Read all clips of the chosen source, in an order that is the same on every run."""
+def download(params: Download, validated: bool) -> Iterator[Clip]:
+    """Read all clips of the chosen source, in an order that is the same on every run.
+
+    Parameters
+    ----------
+    validated: whether to bring in clips beyond train, validation and test too
+    """
     match params.source:
         case "archive":
-            return archive.clips(params.archive, params.archive_sha256, params.locale)
+            return archive.clips(params.archive, params.archive_sha256, params.locale, validated)
         case "mdc":
-            return mdc.clips(params.mdc.dataset, params.locale)
+            return mdc.clips(params.mdc.dataset, params.locale, validated)
         case "hub":
-            return hub.clips(params.hub)
+            return hub.clips(params.hub, validated)
         case "folder":
-            return folder.clips(params.folder)
+            return folder.clips(params.folder, validated)
+        case "sample" if validated:
+            raise ValueError(
+                "filter.add_validated is true, but the synthetic corpus has no clip beyond its splits: set it"
+                " to false, and download.sample.train_clips to as many as you like"
+            )
         case "sample":
             return sample.clips(params.sample)
 
 
-def check(clips: Iterable[Clip]) -> Iterator[Clip]:
+def check(clips: Iterable[Clip], validated: bool) -> Iterator[Clip]:
     """Hand clips on; log counts after the last.
 
     Raises
     ------
-    ValueError: an id comes twice; or, after the last clip, train or test has none.
+    ValueError: an id comes twice; or, after the last clip, train or test has none, or there should be
+        validated ones and are none.
     """
     ids, speakers = set(), {split: set() for split in SPLITS}
     rows, size = Counter(), Counter()
@@ -55,7 +66,7 @@ def check(clips: Iterable[Clip]) -> Iterator[Clip]:
         size[clip.split] += len(clip.audio)
         speakers[clip.split].add(clip.speaker)
         yield clip
-    for split in SPLITS:
+    for split in SPLITS if validated else SPLITS[:-1]:
         known = len(speakers[split] - {""})
         logger.info("%s: %d clips, %d speakers, %.1f MB", split, rows[split], known, size[split] / 1e6)
     empty = [split for split in ("train", "test") if not rows[split]]
@@ -64,11 +75,18 @@ def check(clips: Iterable[Clip]) -> Iterator[Clip]:
             f"the corpus has no clip in {' and '.join(empty)}, of {rows.total()}: it takes both; look at the"
             " source's tables and at the splits in `download` of params.yaml"
         )
+    if validated and not rows["validated"]:
+        raise ValueError(
+            "filter.add_validated is true, but the corpus has no clip beyond train, validation and test:"
+            " set it to false"
+        )
 
 
 def main() -> None:
     params = load_params()
-    write_shards(OUT, (asdict(clip) for clip in check(download(params.download))), RAW_FEATURES)
+    validated = params.filter.add_validated
+    clips = check(download(params.download, validated), validated)
+    write_shards(OUT, (asdict(clip) for clip in clips), RAW_FEATURES)
 
 
 if __name__ == "__main__":

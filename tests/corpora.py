@@ -40,12 +40,26 @@ def write_archive(path: Path, members: list[tuple[str, bytes] | tarfile.TarInfo]
 
 
 def release(locale: str = "dv", home: str = "cv-corpus-1.0") -> list[tuple[str, bytes]]:
-    """List the members of a release of five clips, the clips before the tables."""
-    clips = [(f"{home}/{locale}/clips/{name}.mp3", tone(hz=200 + 50 * i)) for i, name in enumerate("abcde")]
+    """List the members of a release, the clips before the tables: five clips, and f, only validated."""
+    clips = [(f"{home}/{locale}/clips/{name}.mp3", tone(hz=200 + 50 * i)) for i, name in enumerate("abcdef")]
     tables = {
         "train": tsv(("s1", "a.mp3", "ބާރަ"), ("s1", "b.mp3", "null"), ("s2", "c.mp3", "އެއް")),
         "dev": tsv(("s3", "d.mp3", "ދޭއް")),
         "test": tsv(("s4", "e.mp3", "ތިނެއް", "2", "twenties", "female_feminine", "މާލެ", locale)),
-        "validated": tsv(("s1", "a.mp3", "ބާރަ")),
+        "validated": tsv(("s4", "e.mp3", "other"), ("s5", "f.mp3", "ހަތަރެއް"), ("s1", "a.mp3", "ބާރަ")),
     }
     return [*clips, *((f"{home}/{locale}/{name}.tsv", data) for name, data in tables.items())]
+
+
+def release_of(tables: dict[str, list[tuple[str, str, str]]]) -> list[tuple[str, bytes]]:
+    """List the members of a release with the given tables (speaker, clip, sentence) and a tone for each clip.
+
+    A clip whose name begins with "long" lasts 3.5 s, others half a second or less.
+    """
+    home = "cv-corpus-1.0/dv"
+    names = sorted({clip for rows in tables.values() for _, clip, _ in rows})
+    clips = [
+        (f"{home}/clips/{name}", tone(3.5 if name.startswith("long") else 0.2 + 0.01 * (i % 30), hz=200 + i))
+        for i, name in enumerate(names)
+    ]
+    return [*clips, *((f"{home}/{table}.tsv", tsv(*rows)) for table, rows in tables.items())]

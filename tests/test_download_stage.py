@@ -25,7 +25,18 @@ def test_an_archive_becomes_shards(recipe):
         ("a.mp3", "train"), ("b.mp3", "train"), ("c.mp3", "train"), ("d.mp3", "validation"), ("e.mp3", "test")
     ]  # fmt: skip
     assert rows[1]["sentence"] == "null" and rows[1]["audio"] == tone(hz=250)
-    assert sorted(path.name for path in (recipe.folder / "data").iterdir()) == ["raw"]
+    assert [path.name for path in (recipe.folder / "data").glob("[!.]*")] == ["raw"]  # no part of it is left
+
+
+def test_validated_clips_become_shards_if_asked_for(recipe):
+    write_archive(recipe.folder / "cv.tar.gz", release())
+    recipe.set({
+        "download.source": "archive", "download.archive": "cv.tar.gz", "download.archive_sha256": None,
+        "filter.add_validated": True,
+    })  # fmt: skip
+    output = recipe.run("download")
+    assert "download: validated: 1 clips, 1 speakers, 0.0 MB" in output
+    assert Counter(raw(recipe)["split"]) == {"train": 3, "validation": 1, "test": 1, "validated": 1}
 
 
 def test_the_sample_becomes_shards(recipe):
@@ -56,6 +67,7 @@ def test_a_folder_becomes_shards(recipe):
         ({"download.source": "mdc"}, ["has no MDC_API_KEY", "make sample"]),
         ({"download.source": "hub"}, ["'owner/name'", "cannot be reached", "make sample"]),
         ({"download.source": "folder"}, ["download: download.folder: no table", "make sample"]),
+        ({"filter.add_validated": True}, ["the synthetic corpus has no clip beyond its splits: set it"]),
     ],
 )  # fmt: skip
 def test_what_is_missing_ends_in_a_message(recipe, monkeypatch, changes, expected):
@@ -82,9 +94,16 @@ def clip(id, split):
 
 def test_an_id_that_comes_twice_is_an_error():
     with pytest.raises(ValueError, match=r"clip 'a' comes twice \(again in test\)"):
-        list(check([clip("a", "train"), clip("a", "test")]))
+        list(check([clip("a", "train"), clip("a", "test")], False))
+
+
+def test_a_corpus_with_nothing_beyond_its_splits_is_an_error_if_that_is_asked_for():
+    clips = [clip("a", "train"), clip("b", "test")]
+    with pytest.raises(ValueError, match="no clip beyond train, validation and test: set it to false"):
+        list(check(clips, True))
+    assert len(list(check([*clips, clip("c", "validated")], True))) == 3
 
 
 def test_clips_are_handed_on_unchanged():
     clips = [clip("a", "train"), clip("b", "test")]
-    assert list(check(clips)) == clips
+    assert list(check(clips, False)) == clips

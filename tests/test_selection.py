@@ -1,9 +1,11 @@
+import unicodedata
+
 import pandas as pd
 import pytest
 
-from asr.selection import hold_out, select_rows
+from asr.selection import REASONS, drop_long_labels, hold_out, select_rows
 
-LIMITS = {"max_duration_s": 30.0, "window_s": 10, "max_labels": 448, "validation_fraction": 0.2, "seed": 1}
+LIMITS = {"max_duration_s": 30.0, "window_s": 10, "validation_fraction": 0.2, "seed": 1}
 
 
 def corpus(changes=()):
@@ -17,7 +19,7 @@ def corpus(changes=()):
         for s in range(2)
         for n in range(3)
     ]
-    table = pd.DataFrame(rows).assign(duration_s=5.0, problem="", n_labels=20)
+    table = pd.DataFrame(rows).assign(duration_s=5.0, problem="")
     for row, column, value in changes:
         table.loc[row, column] = value
     return table
@@ -40,7 +42,6 @@ def test_train_and_validation_share_neither_speaker_nor_sentence():
         ("sentence", " … ", "empty_sentence"),
         ("duration_s", 30.0, "too_long"),
         ("duration_s", 10.01, "over_window"),
-        ("n_labels", 449, "too_many_labels"),
         ("speaker", "t0", "speaker_in_test"),
         ("sentence", "T0 SAYS 1!", "sentence_in_test"),
     ],
@@ -52,7 +53,7 @@ def test_a_training_row_is_dropped_under_its_reason(column, value, reason):
 
 
 def test_limits_are_inclusive_where_they_should_be():
-    rows = select_rows(corpus([(0, "duration_s", 10.0), (1, "n_labels", 448)]), **LIMITS)
+    rows = select_rows(corpus([(0, "duration_s", 10.0)]), **LIMITS)
     assert (rows.reason == "").all()
 
 
@@ -65,9 +66,33 @@ def test_a_training_row_with_a_validation_sentence_leaves_training():
 
 
 def test_long_test_rows_stay_and_broken_ones_go():
-    changes = [(40, "duration_s", 100.0), (41, "n_labels", 900), (42, "problem", "undecodable")]
+    changes = [(40, "duration_s", 100.0), (42, "problem", "undecodable")]
     rows = select_rows(corpus(changes), **LIMITS)
     assert list(rows.role[40:43]) == ["test", "test", ""]
+
+
+def test_rows_of_train_and_validation_lose_their_role_to_too_many_labels():
+    rows = select_rows(corpus(), **LIMITS)
+    of = {role: rows.index[rows.role == role] for role in ("train", "validation", "test")}
+    long = [of["train"][0], of["validation"][0]]
+    rows["n_labels"] = 448
+    rows.loc[[*long, of["test"][0]], "n_labels"] = 449
+    dropped = drop_long_labels(rows, 448)
+    assert list(dropped.index[dropped.role == ""]) == sorted(long)
+    assert set(dropped.reason[long]) == {"too_many_labels"}
+    assert dropped.drop(index=long).equals(rows.drop(index=long))
+
+
+def test_a_row_that_was_dropped_before_keeps_its_reason():
+    rows = select_rows(corpus([(0, "speaker", "t0")]), **LIMITS).assign(n_labels=20)
+    rows.loc[0, "n_labels"] = 900
+    assert drop_long_labels(rows, 448).loc[0, "reason"] == "speaker_in_test"
+
+
+def test_labels_that_leave_nothing_are_an_error():
+    rows = select_rows(corpus(), **LIMITS).assign(n_labels=449)
+    with pytest.raises(ValueError, match=r"no train rows are left of 46; dropped: \{'too_many_labels': 40\}"):
+        drop_long_labels(rows, 448)
 
 
 def test_a_corpus_of_one_speaker_is_divided_by_sentence():
@@ -94,3 +119,98 @@ def test_a_large_speaker_is_not_the_whole_of_validation():
 def test_nothing_left_is_an_error_that_counts_the_reasons():
     with pytest.raises(ValueError, match=r"no train rows are left of 46; dropped: \{'over_window': 40\}"):
         select_rows(corpus().assign(duration_s=11.0), **LIMITS)
+
+
+def with_validated(table, *added):
+    """Add rows of split "validated": each as the columns in which it differs from a harmless one."""
+    rows = [
+        {"split": "validated", "speaker": f"v{n}", "sentence": f"more {n}", "duration_s": 5.0, "problem": ""}
+        for n in range(len(added))
+    ]
+    rows = [row | change for row, change in zip(rows, added, strict=True)]
+    return pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
+
+
+VALIDATION = select_rows(corpus(), **LIMITS).query("role == 'validation'").iloc[0]
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({}, ""),
+        ({"speaker": "s1", "sentence": "S1 says 0"}, ""),  # both in train
+        ({"speaker": "t0"}, "speaker_in_test"),
+        ({"speaker": VALIDATION.speaker}, "speaker_in_validation"),
+        ({"sentence": "t0 says 1"}, "sentence_in_test"),
+        ({"sentence": " «T0» says: 1!"}, "sentence_in_test"),
+        ({"sentence": VALIDATION.sentence.upper() + "?"}, "sentence_in_validation"),
+        ({"speaker": "t1", "sentence": "t0 says 1"}, "speaker_in_test"),
+        ({"speaker": VALIDATION.speaker, "sentence": "t0 says 1"}, "sentence_in_test"),
+        ({"speaker": "t0", "sentence": VALIDATION.sentence}, "speaker_in_test"),
+        ({"speaker": VALIDATION.speaker, "sentence": VALIDATION.sentence}, "speaker_in_validation"),
+        ({"speaker": ""}, "speaker_unknown"),
+        ({"speaker": "", "sentence": "t0 says 1"}, "sentence_in_test"),
+        ({"speaker": "", "sentence": VALIDATION.sentence}, "sentence_in_validation"),
+        ({"duration_s": 30.0}, "too_long"),
+        ({"duration_s": 11.0}, "over_window"),
+        ({"sentence": "?"}, "empty_sentence"),
+        ({"problem": "no_audio"}, "no_audio"),
+        ({"problem": "undecodable"}, "undecodable"),
+    ],
+)
+def test_a_validated_row_is_added_or_refused_under_its_reason(change, reason):
+    rows = select_rows(with_validated(corpus(), {}, change), **LIMITS)
+    assert (rows.role.iloc[-1], rows.reason.iloc[-1]) == ("" if reason else "train", reason)
+    assert rows.role.iloc[-2] == "train"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_test_sentence_is_known_in_either_composition(form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    table = corpus([(40, "sentence", unicodedata.normalize(form, "Où é Ż"))])
+    rows = select_rows(with_validated(table, {"sentence": unicodedata.normalize(other, "où É, ż")}), **LIMITS)
+    assert rows.reason.iloc[-1] == "sentence_in_test"
+
+
+def leaky():
+    """A corpus and validated rows of every speaker and sentence in it, of new ones and of no speaker."""
+    table = corpus([(3, "duration_s", 40.0), (7, "speaker", "t1"), (9, "sentence", "t0 says 0")])
+    speakers = [*table.speaker.unique(), "", "new", "newer"]
+    sentences = [*table.sentence, "new", "newer"]
+    pairs = [(s, sentences[(7 * m + n) % len(sentences)]) for n, s in enumerate(speakers) for m in range(5)]
+    return table, with_validated(table, *({"speaker": s, "sentence": sentence} for s, sentence in pairs))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_validated_rows_change_neither_validation_nor_test(seed):
+    table, more = leaky()
+    limits = LIMITS | {"seed": seed}
+    without, with_ = select_rows(table, **limits), select_rows(more, **limits)
+    assert with_.iloc[: len(table)].equals(without)
+    shuffled = select_rows(more.sample(frac=1, random_state=seed), **limits).sort_index()
+    assert shuffled.equals(with_)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_of_validation_and_test_is_in_training(seed):
+    rows = select_rows(leaky()[1], **LIMITS | {"seed": seed})
+    train, rest = rows[rows.role == "train"], rows[rows.role.isin(["validation", "test"])]
+    assert not set(train.speaker) & set(rest.speaker) and "" not in set(train.speaker)
+    assert not set(train.sentence.str.lower()) & set(rest.sentence.str.lower())
+    assert (train.split == "validated").sum() >= 5
+    assert set(rows.reason) - {""} <= set(REASONS)
+
+
+def test_validated_rows_of_a_corpus_without_speakers_are_compared_by_sentence():
+    table = corpus().assign(speaker="")
+    leak = {"speaker": "", "sentence": "t0 says 0"}
+    rows = select_rows(with_validated(table, {"speaker": ""}, leak, {"speaker": "v"}), **LIMITS)
+    assert list(rows.reason[-3:]) == ["", "sentence_in_test", ""]
+
+
+def test_validated_speakers_do_not_change_how_a_corpus_of_one_is_divided():
+    table = corpus().assign(speaker="me")
+    more = with_validated(table, {"speaker": "me"}, {"speaker": "you"}, {"speaker": ""})
+    rows = select_rows(more, **LIMITS)
+    assert rows.iloc[: len(table)].equals(select_rows(table, **LIMITS))
+    assert list(rows.reason[-3:]) == ["speaker_in_test", "", "speaker_unknown"]

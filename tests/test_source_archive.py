@@ -9,8 +9,8 @@ from asr.sources import archive, resume
 from tests.corpora import release, tone, tsv, write_archive
 
 
-def read(path, locale="dv", sha256=None):
-    return list(archive.clips(str(path), sha256, locale))
+def read(path, locale="dv", sha256=None, validated=False):
+    return list(archive.clips(str(path), sha256, locale, validated))
 
 
 def test_a_release_comes_out_whole(tmp_path):
@@ -64,6 +64,46 @@ def test_a_clip_in_two_splits_is_an_error(tmp_path):
     members["cv-corpus-1.0/dv/test.tsv"] = tsv(("s1", "a.mp3", "ބާރަ"))
     with pytest.raises(ValueError, match="clip a.mp3 is listed in both train and test"):
         read(write_archive(tmp_path / "cv.tar.gz", list(members.items())))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_validated_clips_of_no_other_table_come_too_if_asked_for(tmp_path, order):
+    path = write_archive(tmp_path / "cv.tar.gz", release()[::order])
+    clips = read(path, validated=True)[::order]
+    assert [clip for clip in clips if clip.split != "validated"] == read(path)[::order]
+    assert [(clip.id, clip.split, clip.speaker, clip.sentence) for clip in clips[-1:]] == [
+        ("f.mp3", "validated", "s5", "ހަތަރެއް")
+    ]
+    assert clips[-1].audio == tone(hz=450)
+
+
+def test_all_four_tables_are_read_wherever_they_are(tmp_path):
+    clips, tables = release()[:6], release()[6:]
+    for last in range(4):
+        members = [*tables[:last], *tables[last + 1 :], *clips, tables[last]]
+        assert len(read(write_archive(tmp_path / f"{last}.tar.gz", members), validated=True)) == 6
+
+
+def test_without_the_switch_validated_is_not_looked_at(tmp_path):
+    members = dict(release()) | {"cv-corpus-1.0/dv/validated.tsv": b"\xff"}
+    assert len(read(write_archive(tmp_path / "cv.tar.gz", list(members.items())))) == 5
+
+
+def test_a_release_without_validated_is_an_error_if_it_is_asked_for(tmp_path):
+    path = write_archive(tmp_path / "cv.tar.gz", release()[:-1])
+    assert len(read(path)) == 5
+    with pytest.raises(ValueError, match="has no validated.tsv: .*or filter.add_validated: false"):
+        read(path, validated=True)
+
+
+@pytest.mark.parametrize(
+    "table, splits", [("test", "train and test"), ("validated", "validated and validated")]
+)
+def test_validated_excuses_no_other_double(tmp_path, table, splits):
+    rows = [("s1", "a.mp3", "x"), ("s6", "g.mp3", "y"), ("s6", "g.mp3", "z")]
+    members = dict(release()) | {f"cv-corpus-1.0/dv/{table}.tsv": tsv(*rows)}
+    with pytest.raises(ValueError, match=f"is listed in both {splits}"):
+        read(write_archive(tmp_path / "cv.tar.gz", list(members.items())), validated=True)
 
 
 def test_a_release_without_dev_clips_is_read(tmp_path):
@@ -132,7 +172,7 @@ def test_the_checksum_is_checked_and_a_mismatch_deletes_nothing(tmp_path):
 
 def test_a_missing_archive_lists_the_ways_on(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
-        archive.clips(str(tmp_path / "none.tar.gz"), None, "dv")  # before the first clip is asked for
+        archive.clips(str(tmp_path / "none.tar.gz"), None, "dv", False)  # before the first clip is asked for
     for way in (str(tmp_path), "MDC_API_KEY", "download.source=hub", "download.source=folder", "make sample"):
         assert way in str(error.value)
 

@@ -19,10 +19,10 @@ def write(root, rows, files=None, table="metadata.tsv"):
     return root
 
 
-def read(root, split="split", speaker="speaker", table="metadata.tsv", fraction=0.1):
+def read(root, split="split", speaker="speaker", table="metadata.tsv", fraction=0.1, validated=False):
     columns = {"audio": "path", "sentence": "sentence", "speaker": speaker, "split": split}
     params = {"path": str(root), "table": table, "columns": columns, "test_fraction": fraction}
-    return list(folder.clips(FolderSource.model_validate(params)))
+    return list(folder.clips(FolderSource.model_validate(params), validated))
 
 
 @pytest.mark.parametrize("table", ["metadata.tsv", "metadata.csv", "TABLE.CSV"])
@@ -68,6 +68,26 @@ def test_a_missing_file_comes_without_audio(tmp_path, caplog):
 def test_no_file_at_all_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="none of the 1 files of column 'path'"):
         read(write(tmp_path / "own", [("a.flac", "x", "s1", "train")], files=[]))
+
+
+def test_validated_rows_come_only_if_asked_for(tmp_path, caplog):
+    caplog.set_level("INFO")
+    rows = [("a.flac", "x", "s1", "validated"), ("b.flac", "y", "s2", "train"), ("c.flac", "z", "s3", "test")]
+    root = write(tmp_path / "own", rows)
+    assert [(clip.id, clip.audio) for clip in read(root)] == [
+        ("b.flac", tone(hz=201)), ("c.flac", tone(hz=202))
+    ]  # fmt: skip
+    assert "1 validated rows left out: filter.add_validated is false" in caplog.text
+    clips = read(root, validated=True)
+    assert [(clip.id, clip.split) for clip in clips] == [
+        ("a.flac", "validated"), ("b.flac", "train"), ("c.flac", "test")
+    ]  # fmt: skip
+    assert clips[0].audio == tone(hz=200)
+
+
+def test_validated_rows_take_a_split_column(tmp_path):
+    with pytest.raises(ValueError, match="columns.split is null: give the table a column"):
+        read(write(tmp_path / "own", many(["s1", "s2"])), split=None, validated=True)
 
 
 def many(speakers, per_speaker=3):

@@ -63,14 +63,19 @@ def server(tmp_path, monkeypatch):
 
 
 def test_a_release_is_downloaded_and_read(server):
-    assert [clip.id for clip in mdc.clips("dv26", "dv")] == [f"{name}.mp3" for name in "abcde"]
+    assert [clip.id for clip in mdc.clips("dv26", "dv", False)] == [f"{name}.mp3" for name in "abcde"]
     assert Path("corpora/cv-26.tar.gz").read_bytes() == server.data
     assert ("POST", "/datasets/dv26/download", f"Bearer {KEY}") in server.asked
 
 
+def test_validated_clips_come_too_if_asked_for(server):
+    splits = {clip.id: clip.split for clip in mdc.clips("dv26", "dv", True)}
+    assert len(splits) == 6 and splits["f.mp3"] == "validated" and splits["a.mp3"] == "train"
+
+
 def test_it_is_downloaded_once_and_never_unpacked(server):
     for _ in range(2):
-        assert len(list(mdc.clips("dv26", "dv"))) == 5
+        assert len(list(mdc.clips("dv26", "dv", False))) == 5
     assert [asked[1][:5] for asked in server.asked].count("/file") == 1
     assert [path.name for path in Path("corpora").iterdir()] == ["cv-26.tar.gz"]
 
@@ -78,8 +83,8 @@ def test_it_is_downloaded_once_and_never_unpacked(server):
 def test_a_transfer_that_breaks_off_goes_on_from_there(server):
     server.breaks_at = 2 * CHUNK_BYTES + 1000
     with pytest.raises(ConnectionError, match="broke off after 128.0 KB of .*run again"):
-        mdc.clips("dv26", "dv")
-    assert len(list(mdc.clips("dv26", "dv"))) == 5
+        mdc.clips("dv26", "dv", False)
+    assert len(list(mdc.clips("dv26", "dv", False))) == 5
     assert ("GET", "/file?signature=s1gned", f"bytes={2 * CHUNK_BYTES}-") in server.asked
 
 
@@ -97,25 +102,25 @@ def test_a_transfer_that_breaks_off_goes_on_from_there(server):
 def test_refusals_say_what_to_do(server, call, status, error, message, capfd):
     server.status[call] = status
     with pytest.raises(error, match=message) as raised:
-        mdc.clips("dv26", "dv")
+        mdc.clips("dv26", "dv", False)
     assert KEY not in str(raised.value) + "".join(capfd.readouterr())
 
 
 def test_no_network(server, monkeypatch):
     monkeypatch.setenv("MDC_API_URL", "http://127.0.0.1:9")
     with pytest.raises(ConnectionError, match="Is the network there"):
-        mdc.clips("dv26", "dv")
+        mdc.clips("dv26", "dv", False)
 
 
 def test_without_a_key_nothing_is_asked(server, monkeypatch):
     monkeypatch.delenv("MDC_API_KEY")
     Path(".env").write_text(f"MDC_API_KEY={KEY}\n")
     with pytest.raises(PermissionError, match="(?s)no MDC_API_KEY.*accept the terms.*make sample"):
-        mdc.clips("dv26", "dv")
+        mdc.clips("dv26", "dv", False)
     assert server.asked == []
 
 
 def test_the_key_is_written_nowhere(server, tmp_path):
-    list(mdc.clips("dv26", "dv"))
+    list(mdc.clips("dv26", "dv", False))
     written = [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
     assert written == []

@@ -21,6 +21,7 @@ from asr.sources.tables import read_table, require_columns
 
 CORPORA = Path("corpora")
 TABLES = {"train.tsv": "train", "dev.tsv": "validation", "test.tsv": "test"}
+VALIDATED = "validated.tsv"  # lists the clips of the three others too
 REQUIRED = ("client_id", "path", "sentence")  # in every release
 NO_ROWS = "\t".join(REQUIRED).encode()  # what a small language's release may have for dev
 WAYS_ON = """\
@@ -32,7 +33,7 @@ WAYS_ON = """\
 logger = logging.getLogger(__name__)
 
 
-def clips(archive: str, sha256: str | None, locale: str) -> Iterator[Clip]:
+def clips(archive: str, sha256: str | None, locale: str, validated: bool) -> Iterator[Clip]:
     """Read the clips of a release's train, dev and test tables, in the archive's order.
 
     Parameters
@@ -40,6 +41,7 @@ def clips(archive: str, sha256: str | None, locale: str) -> Iterator[Clip]:
     archive: path, or http(s) URL, which is first downloaded to corpora/
     sha256: 64 hex digits, or None for no check
     locale: the release's folder, such as "dv"
+    validated: whether to read the rest of validated.tsv too
 
     Raises
     ------
@@ -56,7 +58,7 @@ def clips(archive: str, sha256: str | None, locale: str) -> Iterator[Clip]:
         raise FileNotFoundError(f"download.archive: no file {path.absolute()}. Ways on:\n{WAYS_ON}")
     if sha256:
         check_sha256(path, sha256)
-    return read_release(path, locale)
+    return read_release(path, locale, validated)
 
 
 def check_sha256(path: Path, expected: str) -> None:
@@ -73,14 +75,15 @@ def check_sha256(path: Path, expected: str) -> None:
         )
 
 
-def read_release(path: Path, locale: str) -> Iterator[Clip]:
+def read_release(path: Path, locale: str, validated: bool) -> Iterator[Clip]:
     """Read the clips of a release's three tables, in the archive's order.
 
+    With `validated`, those of validated.tsv as well; a clip that one of the three lists keeps its split.
     Listed clips that the archive lacks come last, without audio. Only regular files are read, and none
     whose name is absolute or climbs with `..`.
     """
     with _readable(path):
-        home, listed = _read_tables(path, locale)
+        home, listed = _read_tables(path, locale, TABLES | {VALIDATED: "validated"} if validated else TABLES)
         missing = dict(listed)
         with tarfile.open(path) as tar:
             for name, member in _regular_files(tar):
@@ -96,32 +99,41 @@ def read_release(path: Path, locale: str) -> Iterator[Clip]:
     yield from missing.values()
 
 
-def _read_tables(path: Path, locale: str) -> tuple[PurePosixPath, dict[str, Clip]]:
-    """Find a locale's folder and list the clips of its tables, by file name, without their audio."""
+def _read_tables(path: Path, locale: str, wanted: dict[str, str]) -> tuple[PurePosixPath, dict[str, Clip]]:
+    """Find a locale's folder and list the clips of its tables, by file name, without their audio.
+
+    Parameters
+    ----------
+    wanted: the split of each table, by file name; validated.tsv last
+    """
     tables: dict[PurePosixPath, dict[str, bytes]] = {}  # by folder
     locales = set()
     with tarfile.open(path) as tar:
         for name, member in _regular_files(tar):
-            if name.name not in TABLES or len(name.parts) < 2:
+            if name.name not in wanted or len(name.parts) < 2:
                 continue
             locales.add(name.parts[-2])
             if name.parts[-2] == locale:
                 found = tables.setdefault(name.parent, {})
                 found[name.name] = tar.extractfile(member).read()
-                if len(found) == len(TABLES):
+                if len(found) == len(wanted):
                     break
     if not tables:
         raise ValueError(
-            f"{path}: no tables {', '.join(TABLES)} in a folder {locale!r}; the archive has"
+            f"{path}: no tables {', '.join(wanted)} in a folder {locale!r}; the archive has"
             f" {', '.join(sorted(locales)) or 'none at all'}: set download.locale"
         )
     home, found = max(tables.items(), key=lambda item: len(item[1]))
-    absent = [name for name in ("train.tsv", "test.tsv") if name not in found]
+    absent = [name for name in wanted if name != "dev.tsv" and name not in found]
     if absent:
-        raise ValueError(f"{path}: {home} has no {' and no '.join(absent)}: it takes a whole release")
+        without = ", or filter.add_validated: false" if absent == [VALIDATED] else ""
+        absent = " and no ".join(absent)
+        raise ValueError(f"{path}: {home} has no {absent}: it takes a whole release{without}")
     listed: dict[str, Clip] = {}
-    for name, split in TABLES.items():
+    for name, split in wanted.items():
         for clip in _list_clips(found.get(name, NO_ROWS), split, f"{path}: {home}/{name}"):
+            if name == VALIDATED and clip.id in listed and listed[clip.id].split != split:
+                continue
             if clip.id in listed:
                 raise ValueError(
                     f"{path}: clip {clip.id} is listed in both {listed[clip.id].split} and {split}:"

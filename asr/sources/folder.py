@@ -5,24 +5,35 @@ import logging
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 
+from asr import corpus
 from asr.corpus import Clip
 from asr.params import FolderSource
 from asr.sources.tables import read_table, require_columns
 
-SPLITS = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
+SPLITS = {name: name for name in corpus.SPLITS} | {"dev": "validation"}
 logger = logging.getLogger(__name__)
 
 
-def clips(params: FolderSource) -> Iterator[Clip]:
+def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
     """Read the clips that the table lists, in its order. A listed file that is not there has no audio.
+
+    Rows whose split is "validated" are left out unless they are asked for.
 
     Raises
     ------
     FileNotFoundError: no folder, no table, or none of the files.
-    ValueError: the table is ill-formed or names a file outside the folder.
+    ValueError: the table is ill-formed, names a file outside the folder, or has no split column to say
+        which rows are validated.
     """
+    if validated and not params.columns.split:
+        raise ValueError(
+            "filter.add_validated is true, but download.folder.columns.split is null: give the table a column"
+            " with train, validation, test or validated in every row and name it there, or set"
+            " filter.add_validated to false"
+        )
     root, table = Path(params.path), Path(params.path) / params.table
     if not table.is_file():
         raise FileNotFoundError(
@@ -56,7 +67,10 @@ def clips(params: FolderSource) -> Iterator[Clip]:
     ]
     if not columns.split:
         listed = hold_out(listed, params.test_fraction)
-    return _with_audio(listed, files)
+    wanted = [validated or clip.split != "validated" for clip in listed]
+    if not all(wanted):
+        logger.info("%d validated rows left out: filter.add_validated is false", wanted.count(False))
+    return _with_audio(list(compress(listed, wanted)), list(compress(files, wanted)))
 
 
 def hold_out(listed: list[Clip], fraction: float) -> list[Clip]:

@@ -1,5 +1,6 @@
 """A dataset repository on the model hub, in a form that needs no script (parquet, most often)."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
@@ -12,16 +13,26 @@ from asr.corpus import Clip
 from asr.params import HubSource
 
 
-def clips(params: HubSource) -> Iterator[Clip]:
+def clips(params: HubSource, validated: bool) -> Iterator[Clip]:
     """Load the splits and yield their clips in the repository's order, audio as it is stored there.
+
+    With `validated`, that split comes last, less the recordings that another split has.
 
     Raises
     ------
     FileNotFoundError: no such repository, revision or audio, or one that is gated; says what to do.
     ConnectionError: the hub cannot be reached.
-    ValueError: no such configuration, split or column, or the repository needs a script.
+    ValueError: no such configuration, split or column, no split named for `validated`, or the repository
+        needs a script.
     """
     splits = {name: split for name, split in params.splits.model_dump().items() if split is not None}
+    if validated and "validated" not in splits:
+        raise ValueError(
+            "filter.add_validated is true, but download.hub.splits.validated is null: name the repository's"
+            " split there, or set filter.add_validated to false"
+        )
+    if not validated:
+        splits.pop("validated", None)
     loaded = {name: _load(params, split) for name, split in splits.items()}
     return _clips(params, loaded)
 
@@ -71,12 +82,18 @@ def _load(params: HubSource, split: str) -> Dataset:
 
 
 def _clips(params: HubSource, loaded: dict[str, Dataset]) -> Iterator[Clip]:
-    columns, ids, with_audio = params.columns, set(), 0
+    columns, ids, recordings, with_audio = params.columns, set(), set(), 0
     for split, dataset in loaded.items():
         for index, row in enumerate(dataset):
             audio = row[columns.audio] or {"bytes": None, "path": None}
             data = _audio_bytes(audio, params.dataset)
             with_audio += bool(data)
+            # Known by its bytes: a repository may give one recording two names, or two of them one.
+            digest = hashlib.sha256(data).digest()
+            if split != "validated":
+                recordings.add(digest)
+            elif data and digest in recordings:
+                continue
             name = PurePath(audio["path"] or "").name
             # The same file name in two splits, "0.wav" perhaps, is no name for a clip.
             clip_id = name if name and name not in ids else f"{split}-{index:08}"

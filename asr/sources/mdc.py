@@ -10,13 +10,14 @@ from asr.sources.archive import CORPORA, read_release
 SITE = "https://mozilladatacollective.com"
 
 
-def clips(dataset: str, locale: str) -> Iterator[Clip]:
+def clips(dataset: str, locale: str, validated: bool) -> Iterator[Clip]:
     """Download a release to corpora/, unless it is there, and read its clips.
 
     Parameters
     ----------
     dataset: id or slug of the dataset
     locale: the release's folder, such as "dv"
+    validated: whether to read the rest of validated.tsv too
 
     Raises
     ------
@@ -68,4 +69,4 @@ def clips(dataset: str, locale: str) -> Iterator[Clip]:
             f"{SITE}: {type(error).__name__}. Is the network there? Without one, use"
             " download.source=archive or folder, or `make sample`"
         ) from error
-    return read_release(archive, locale)
+    return read_release(archive, locale, validated)

@@ -1,0 +1,163 @@
+import json
+import unicodedata
+
+import pandas as pd
+import pytest
+
+from asr.shards import read_shards
+from asr.whisper import load_processor
+from tests.corpora import release_of, write_archive
+from tests.recipes import Recipe
+
+LONG = "އައިސް " * 40  # more ids than the decoder has positions, in the pretrained spelling
+
+# Of the two speakers of train, only s2 fits into the fraction held out.
+TRAIN = [("s1", f"a{n}.mp3", f"ބާރަ ދޭއް {n}") for n in range(6)] + [("s1", "labels.mp3", LONG)]
+DEV = [("s2", "d0.mp3", "ތިނެއް"), ("s2", "d1.mp3", "Caffè, è")]
+TEST = [("s3", "t0.mp3", "ހަތަރެއް"), ("s3", "t1.mp3", "Più: però"), ("s4", "t2.mp3", "zq " * 40)]
+REFUSED = {
+    "01.mp3": ("s3", "new one", "speaker_in_test"),
+    "02.mp3": ("s2", "new two", "speaker_in_validation"),
+    "03.mp3": ("v1", "ހަތަރެއް", "sentence_in_test"),
+    "04.mp3": ("v2", unicodedata.normalize("NFD", "«PIÙ però»"), "sentence_in_test"),
+    "05.mp3": ("v3", "ތިނެއް", "sentence_in_validation"),
+    "06.mp3": ("v4", unicodedata.normalize("NFD", "CAFFÈ… è!"), "sentence_in_validation"),
+    "07.mp3": ("s4", "ހަތަރެއް", "speaker_in_test"),
+    "08.mp3": ("s2", "ތިނެއް", "speaker_in_validation"),
+    "09.mp3": ("s2", "ހަތަރެއް", "sentence_in_test"),
+    "10.mp3": ("", "new three", "speaker_unknown"),
+    "11.mp3": ("v5", " … ", "empty_sentence"),
+    "12.mp3": ("v6", LONG, "too_many_labels"),
+    "long.mp3": ("v7", "new four", "over_window"),
+    "none.mp3": ("v8", "new five", "no_audio"),
+}
+ADDED = [("v1", "13.mp3", "new six"), ("s1", "14.mp3", "new seven"), ("v9", "15.mp3", "ބާރަ ދޭއް 1")]
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory):
+    """A recipe on a release whose validated.tsv leaks in each way, up to the filter."""
+    refused = [(speaker, clip, sentence) for clip, (speaker, sentence, _) in REFUSED.items()]
+    validated = [*TEST, *refused, *TRAIN, *ADDED, *DEV]
+    members = release_of({"validated": validated, "test": TEST, "dev": DEV, "train": TRAIN})
+    recipe = Recipe(
+        tmp_path_factory.mktemp("leaking"),
+        {
+            "download.source": "archive",
+            "download.archive": "cv.tar.gz",
+            "download.archive_sha256": None,
+            "filter.add_validated": True,
+            "filter.validation_fraction": 0.25,
+        },
+    )
+    write_archive(recipe.folder / "cv.tar.gz", [member for member in members if "none.mp3" not in member[0]])
+    for stage in ("download", "pretrained", "featurize"):
+        recipe.run(stage)
+    recipe.output = recipe.run("filter")
+    return recipe
+
+
+def table(recipe, name):
+    return pd.read_csv(recipe.folder / f"data/filtered/{name}.csv", keep_default_na=False)
+
+
+def metrics(recipe):
+    return json.loads((recipe.folder / "metrics/filter.json").read_text())
+
+
+def files(recipe):
+    """Read all that the stage wrote."""
+    folders = [recipe.folder / name for name in ("data/filtered", "data/tokenizer", "metrics")]
+    return {path.name: path.read_bytes() for folder in folders for path in folder.iterdir()}
+
+
+def on(leaking, folder, changes):
+    """Make a recipe with other parameters that has all that comes before the filter."""
+    recipe = Recipe(folder, leaking.params | changes)
+    (recipe.folder / "data").mkdir()
+    for name in ("pretrained", "features"):
+        (recipe.folder / "data" / name).symlink_to(leaking.folder / "data" / name)
+    return recipe
+
+
+def test_each_leak_is_refused_under_its_reason_and_all_else_added(leaking):
+    dropped = table(leaking, "dropped").set_index("id")
+    assert dropped.reason.to_dict() == {
+        "labels.mp3": "too_many_labels", **{clip: reason for clip, (*_, reason) in REFUSED.items()}
+    }  # fmt: skip
+    assert set(table(leaking, "train").id) == {clip for _, clip, _ in TRAIN[:-1] + ADDED}
+    assert set(table(leaking, "validation").id) == {clip for _, clip, _ in DEV}
+    assert set(table(leaking, "test").id) == {clip for _, clip, _ in TEST}
+    ids = read_shards(leaking.folder / "data/features")["id"][:]
+    for name in ("train", "validation", "test", "dropped"):
+        assert [ids[row] for row in table(leaking, name).row] == list(table(leaking, name).id)
+
+
+def test_clips_and_hours_are_counted_by_reason(leaking):
+    found = metrics(leaking)
+    features = read_shards(leaking.folder / "data/features").select_columns(["id", "duration_s"]).to_pandas()
+    hours = dict(zip(features.id, features.duration_s / 3600, strict=True))
+    reasons = [reason for *_, reason in REFUSED.values()]
+    assert {reason: size["clips"] for reason, size in found["validated"]["refused"].items()} == {
+        reason: reasons.count(reason) for reason in found["dropped"]
+    }
+    for reason, size in found["validated"]["refused"].items():
+        of = [clip for clip, (*_, other) in REFUSED.items() if other == reason]
+        assert size["hours"] == pytest.approx(sum(hours[clip] for clip in of), abs=6e-5)
+    added = found["validated"]["added"]
+    assert added["clips"] == added["speakers"] == 3
+    assert added["hours"] == pytest.approx(sum(hours[clip] for _, clip, _ in ADDED), abs=6e-5)
+    assert found["validated"]["refused"]["over_window"]["hours"] == round(3.5 / 3600, 4)
+    assert found["dropped"]["too_many_labels"] == 2
+    assert found["dropped_hours"]["too_many_labels"] == pytest.approx(
+        hours["labels.mp3"] + hours["12.mp3"], abs=6e-5
+    )
+    assert found["train"]["clips"] == 9 and found["train"]["speakers"] == 3
+    assert "validated: added {'clips': 3" in leaking.output
+
+
+def test_the_pretrained_tokenizer_is_handed_on_unless_it_is_to_be_extended(leaking):
+    stored, original = (
+        load_processor(leaking.folder / "data" / name, "sinhalese", "transcribe").tokenizer
+        for name in ("tokenizer", "pretrained")
+    )
+    assert stored.get_vocab() == original.get_vocab()
+    assert stored(LONG).input_ids == original(LONG).input_ids
+    assert json.loads((leaking.folder / "data/tokenizer/new_tokens.json").read_text()) == []
+    found = metrics(leaking)
+    # LONG too: measured on what is selected for training, so that tokenizers can be compared.
+    sentences = [sentence for _, _, sentence in TRAIN + ADDED] + [LONG]
+    ids = [original(sentence, add_special_tokens=False).input_ids for sentence in sentences]
+    expected = sum(map(len, ids)) / sum(len(sentence.split()) for sentence in sentences)
+    assert found["ids_per_word"] == found["ids_per_word_pretrained"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_second_run_writes_the_same_bytes(leaking, tmp_path):
+    recipe = on(leaking, tmp_path, {})
+    recipe.run("filter")
+    assert files(recipe) == files(leaking) and len(files(recipe)) >= 9
+    recipe.set({"model.extend_tokenizer": 8})
+    recipe.run("filter")
+    extended = files(recipe)
+    recipe.run("filter")
+    assert files(recipe) == extended != files(leaking)
+    assert not any(str(tmp_path).encode() in data for data in extended.values())
+
+
+def test_tokens_are_learned_from_train_and_move_no_held_out_row(leaking, tmp_path):
+    recipe = on(leaking, tmp_path, {"model.extend_tokenizer": 8})
+    recipe.run("filter")
+    new_tokens = json.loads((recipe.folder / "data/tokenizer/new_tokens.json").read_text())
+    assert len(new_tokens) == 8
+    assert not any("zq" in token["token"] for token in new_tokens)  # test says it most often
+    found = metrics(recipe)
+    assert found["ids_per_word"] < found["ids_per_word_pretrained"] == metrics(leaking)["ids_per_word"]
+    for role in ("validation", "test"):
+        assert table(recipe, role).equals(table(leaking, role))
+    # Labels are counted in the tokens that are trained with.
+    assert {"labels.mp3", "12.mp3"} <= set(table(recipe, "train").id)
+
+
+def test_features_of_another_setting_are_refused(leaking, tmp_path):
+    recipe = on(leaking, tmp_path, {"filter.add_validated": False})
+    assert "filter.add_validated is False, but data/features has 17 validated rows" in recipe.fail("filter")
