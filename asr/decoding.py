@@ -1,13 +1,16 @@
-"""From features to text, with one model: sorted batches, long clips in pieces."""
+"""From features to text, with one model: sorted batches, shared among processes, long clips in pieces."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
+from asr import processes
 from asr.audio import pad
+from asr.progress import tracked
 from asr.whisper import window_frames
 
 SEARCH_SHARE = 0.1  # of a window, to either side of an even division: there a long clip may be cut
@@ -24,66 +27,109 @@ class Hypothesis:
     hit_limit: bool  # the model had not come to an end when max_new_tokens was reached
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A part of a clip that fits the model's window: the `number`-th of `count` even ones, from 0."""
+
+    clip: int  # its index
+    number: int
+    count: int
+
+
 def transcribe(
     model: WhisperForConditionalGeneration,
     processor: WhisperProcessor,
-    clips: list[np.ndarray],
+    lengths: list[int],
+    read: Callable[[int], np.ndarray],
     language: str,
     task: str,
     batch_size: int,
     max_new_tokens: int,
     num_beams: int,
 ) -> list[Hypothesis]:
-    """Transcribe clips of any length, in their order.
-
-    Pieces are batched by length, longest first, because a batch takes as long as its longest
-    hypothesis; the first batch is the one that needs the most memory.
+    """Transcribe clips of any length, in their order; every process does its share and returns all.
 
     Parameters
     ----------
-    clips: log-mel features, each float16, shape = (n_mels, n_frames)
+    lengths: of each clip, in frames
+    read: gives a clip's log-mel features by its index: float16, shape = (n_mels, n_frames). It is asked
+        when a batch is due, so that one batch is in memory at a time.
     """
     frames = window_frames(model)
-    pieces = [(index, piece) for index, clip in enumerate(clips) for piece in split_at_pauses(clip, frames)]
-    order = sorted(range(len(pieces)), key=lambda i: -pieces[i][1].shape[1])
-    results: list[Hypothesis | None] = [None] * len(pieces)
-    for first in range(0, len(order), batch_size):
-        batch = order[first : first + batch_size]
-        features = torch.from_numpy(np.stack([pad(pieces[i][1], frames) for i in batch]))
-        with torch.inference_mode():
-            ids = model.generate(
-                features.to(model.device, model.dtype),
-                language=language,
-                task=task,
-                return_timestamps=False,
-                max_new_tokens=max_new_tokens,
-                num_beams=num_beams,
-            )
-        for i, row in zip(batch, ids.cpu(), strict=True):
-            results[i] = _read(row, processor, max_new_tokens)
-    joined: list[list[Hypothesis]] = [[] for _ in clips]
-    for (index, _), result in zip(pieces, results, strict=True):
-        joined[index].append(result)
-    return [_join(parts) for parts in joined]
+    batches = plan(lengths, frames, batch_size)
+    heard = []
+    with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_first()) as advance:
+        for batch in batches[processes.rank() :: processes.count()]:
+            with torch.inference_mode():
+                ids = model.generate(
+                    _features(batch, read, frames).to(model.device, model.dtype),
+                    language=language,
+                    task=task,
+                    return_timestamps=False,
+                    max_new_tokens=max_new_tokens,
+                    num_beams=num_beams,
+                )
+            for piece, row in zip(batch, ids.cpu(), strict=True):
+                heard.append((piece.clip, piece.number, _read(row, processor, max_new_tokens)))
+            advance(len(batch) * processes.count())
+        heard = processes.gather(heard)
+    parts: list[list[Hypothesis]] = [[] for _ in lengths]
+    for clip, _, part in sorted(heard, key=lambda found: found[:2]):
+        parts[clip].append(part)
+    return [_join(of_clip) for of_clip in parts]
 
 
-def split_at_pauses(clip: np.ndarray, frames: int) -> list[np.ndarray]:
-    """Cut features longer than a window into even pieces that fit, each cut where it is quietest.
+def plan(lengths: list[int], frames: int, batch_size: int) -> list[list[Piece]]:
+    """Divide clips of these lengths into pieces that fit a window of `frames`, and these into batches.
 
-    Even, because a model makes things up for a last piece of half a second of silence. A clip that is
-    longer than the window only by its last transform's reach is one piece, which `pad` cuts.
+    Longest first, because a batch takes as long as its longest hypothesis; the first batch is the one
+    that needs the most memory. Processes take whole batches in turn: how many processes there are then
+    changes nothing about a batch, and not the last bits of what the model computes for it.
     """
-    length = clip.shape[1]
+    pieces = [
+        Piece(clip, number, count)
+        for clip, length in enumerate(lengths)
+        for count in [n_pieces(length, frames)]
+        for number in range(count)
+    ]
+    pieces.sort(key=lambda piece: -lengths[piece.clip] / piece.count)
+    return [pieces[first : first + batch_size] for first in range(0, len(pieces), batch_size)]
+
+
+def n_pieces(length: int, frames: int) -> int:
+    """Count the pieces that `split_at_pauses` has to make of a clip, for each to fit a window.
+
+    A clip that is longer than the window only by its last transform's reach is one piece, which `pad` cuts.
+    """
     if length <= frames + REACH:
+        return 1
+    return math.ceil(length / (frames - 2 * _search(frames)))  # both ends of a piece may move outwards
+
+
+def split_at_pauses(clip: np.ndarray, count: int, frames: int) -> list[np.ndarray]:
+    """Cut features into `count` even pieces, each cut where it is quietest.
+
+    Even, because a model makes things up for a last piece of half a second of silence.
+    """
+    if count == 1:
         return [clip]
-    search = int(frames * SEARCH_SHARE)
-    count = math.ceil(length / (frames - 2 * search))  # both ends of a piece may move outwards
+    search = _search(frames)
     loudness = np.convolve(clip.astype(np.float32).mean(axis=0), np.ones(PAUSE_FRAMES), mode="same")
     cuts = []
     for number in range(1, count):
-        first = number * length // count - search
+        first = number * clip.shape[1] // count - search
         cuts.append(first + int(loudness[first : first + 2 * search].argmin()))
     return np.split(clip, cuts, axis=1)
+
+
+def _features(batch: list[Piece], read: Callable[[int], np.ndarray], frames: int) -> torch.Tensor:
+    """Return a batch's padded features: float16, shape = (batch, n_mels, frames)."""
+    pieces = (split_at_pauses(read(piece.clip), piece.count, frames)[piece.number] for piece in batch)
+    return torch.from_numpy(np.stack([pad(piece, frames) for piece in pieces]))
+
+
+def _search(frames: int) -> int:
+    return int(frames * SEARCH_SHARE)
 
 
 def _read(ids: torch.Tensor, processor: WhisperProcessor, max_new_tokens: int) -> Hypothesis:

@@ -1,6 +1,7 @@
 """Transcribe the test rows with one model: data/{features,filtered}/ and the model to data/transcripts/.
 
-Runs twice, for the pretrained and for the fine-tuned model, each through the window it was built with.
+Runs twice, for the pretrained and for the fine-tuned model, each through the window it was built with,
+in `transcribe.num_processes` processes, a GPU each.
 This is the part of evaluation that wants a GPU; scoring is the next stage's, and costs seconds.
 
 Run by `dvc repro`, or alone: python -m stages.transcribe data/model data/transcripts/finetuned.jsonl
@@ -12,12 +13,14 @@ import logging
 from pathlib import Path
 
 import torch
+import transformers
 from datasets import Dataset
 
-from asr import whisper
+from asr import processes, whisper
+from asr.audio import SAMPLE_RATE, n_frames
 from asr.batches import read_rows
 from asr.decoding import Hypothesis, transcribe
-from asr.features import log_mel_of
+from asr.features import log_mel_of, with_arrays
 from asr.params import load_params
 from asr.stage import report_errors
 
@@ -27,15 +30,16 @@ logger = logging.getLogger("transcribe")
 
 def write_transcripts(path: Path, rows: Dataset, hypotheses: list[Hypothesis]) -> None:
     """Write one JSON line a row: what the corpus says of it, its reference, and what the model heard."""
-    known = rows.with_format(None).select_columns(
-        ["id", "speaker", "gender", "age", "accent", "duration_s", "sentence"]
-    )
-    with path.open("w", encoding="utf-8") as file:
+    known = rows.select_columns(["id", "speaker", "gender", "age", "accent", "duration_s", "sentence"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
         for row, heard in zip(known, hypotheses, strict=True):
             row["duration_s"] = round(row["duration_s"], 3)
             row["reference"] = row.pop("sentence")
             line = {**row, "hypothesis": heard.text, "n_ids": heard.n_ids, "hit_limit": heard.hit_limit}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    part.replace(path)
 
 
 def main() -> None:
@@ -44,18 +48,27 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the .jsonl file to write")
     args = parser.parse_args()
     params = load_params()
+    # Other machines, if there are any, help to train only.
+    processes.start("stages.transcribe", params.transcribe.num_processes, several_machines=False)
+    transformers.utils.logging.disable_progress_bar()  # of loading weights; ours is enough
 
     processor = whisper.load_processor(args.model, params.model.language, params.model.task)
     model = whisper.load_model(args.model).eval()
     if torch.cuda.is_available():
         model = model.to("cuda", torch.float16)
     rows = read_rows(FEATURES, FILTERED / "test.csv")
-    clips = [log_mel_of(row, model.config.num_mel_bins) for row in rows]
+    features, n_mels = with_arrays(rows), model.config.num_mel_bins
     hypotheses = transcribe(
-        model, processor, clips, params.model.language, params.model.task, **params.transcribe.model_dump()
+        model,
+        processor,
+        [n_frames(round(duration_s * SAMPLE_RATE)) for duration_s in rows["duration_s"]],
+        lambda index: log_mel_of(features[index], n_mels),
+        params.model.language,
+        params.model.task,
+        **params.transcribe.model_dump(exclude={"num_processes"}),
     )
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_transcripts(args.out, rows, hypotheses)
+    if processes.is_first():
+        write_transcripts(args.out, rows, hypotheses)
     logger.info(
         "%s: %d clips, %d ids, %d at the limit",
         args.model, len(rows), sum(h.n_ids for h in hypotheses), sum(h.hit_limit for h in hypotheses),

@@ -1,9 +1,12 @@
+import weakref
+
 import numpy as np
 import pytest
 import torch
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
-from asr.decoding import split_at_pauses, transcribe
+from asr import processes
+from asr.decoding import Piece, n_pieces, plan, split_at_pauses, transcribe
 from asr.whisper import load_model, load_processor
 from tests.recipes import REPOSITORY
 
@@ -15,35 +18,83 @@ def clip(n_frames, seed=0):
     return np.random.default_rng(seed).standard_normal((80, n_frames)).astype(np.float16)
 
 
+def split(clip, frames):
+    return split_at_pauses(clip, n_pieces(clip.shape[1], frames), frames)
+
+
+def heard(model, processor, clips, **settings):
+    lengths = [clip.shape[1] for clip in clips]
+    return transcribe(model, processor, lengths, clips.__getitem__, **SETTINGS, **settings)
+
+
 def test_a_clip_within_the_window_is_one_piece():
     for n_frames in (1, 299, 300, 302):
-        assert [piece.shape[1] for piece in split_at_pauses(clip(n_frames), 300)] == [n_frames]
+        assert [piece.shape[1] for piece in split(clip(n_frames), 300)] == [n_frames]
 
 
 def test_a_long_clip_is_cut_at_its_pauses_and_loses_nothing():
     long = clip(800)
     long[:, 180:200] = long[:, 410:430] = long[:, 590:610] = -5  # quiet, near the quarters
-    pieces = split_at_pauses(long, 300)
+    pieces = split(long, 300)
     assert [piece.shape[1] for piece in pieces] == pytest.approx([190, 230, 180, 200], abs=2)
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), long)
 
 
 @pytest.mark.parametrize("n_frames", [303, 310, 599, 601, 1000, 12_345])
 def test_pieces_fit_the_window_and_none_is_a_crumb(n_frames):
-    lengths = [piece.shape[1] for piece in split_at_pauses(clip(n_frames), 300)]
+    lengths = [piece.shape[1] for piece in split(clip(n_frames), 300)]
     assert sum(lengths) == n_frames
     assert max(lengths) <= 300 and min(lengths) >= 90
+
+
+def test_batches_are_of_pieces_longest_first():
+    assert plan([100, 500, 300, 290], 300, 2) == [
+        [Piece(2, 0, 1), Piece(3, 0, 1)],
+        [Piece(1, 0, 3), Piece(1, 1, 3)],
+        [Piece(1, 2, 3), Piece(0, 0, 1)],
+    ]
 
 
 def test_results_come_in_order_and_do_not_depend_on_the_batch():
     model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
     clips = [clip(n, n) for n in (200, 40, 800, 120, 300)]
-    together = transcribe(model, processor, clips, batch_size=4, **SETTINGS)
-    alone = [transcribe(model, processor, [one], batch_size=1, **SETTINGS)[0] for one in clips]
+    together = heard(model, processor, clips, batch_size=4)
+    alone = [heard(model, processor, [one], batch_size=1)[0] for one in clips]
     assert together == alone
-    pieces = transcribe(model, processor, split_at_pauses(clips[2], 300), batch_size=1, **SETTINGS)
+    pieces = heard(model, processor, split(clips[2], 300), batch_size=1)
     assert together[2].text == " ".join(piece.text for piece in pieces if piece.text)
     assert together[2].n_ids == sum(piece.n_ids for piece in pieces)
+
+
+def test_pieces_of_a_clip_that_other_processes_heard_are_put_in_order(monkeypatch):
+    model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+    clips = [clip(1200, 3), clip(100, 4)]
+    expected = heard(model, processor, clips, batch_size=2)
+    monkeypatch.setattr(processes, "gather", lambda found: found[::-1])
+    assert heard(model, processor, clips, batch_size=2) == expected
+
+
+def test_a_process_reads_the_clips_of_its_own_batches_and_one_batch_at_a_time(monkeypatch):
+    model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+    monkeypatch.setattr(processes, "rank", lambda: 1)
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    asked, references, in_memory = [], [], []
+
+    class Features(np.ndarray):  # there are no weak references to a plain array
+        pass
+
+    def read(index):
+        features = clip(lengths[index]).view(Features)
+        asked.append(index)
+        references.append(weakref.ref(features))
+        in_memory.append(sum(reference() is not None for reference in references))
+        return features
+
+    lengths = [10, 80, 30, 60, 50, 40, 70, 20]
+    results = transcribe(model, processor, lengths, read, batch_size=2, **SETTINGS)
+    assert asked == [3, 4, 7, 0]  # longest first: 1 6 | 3 4 | 5 2 | 7 0
+    assert max(in_memory) == 2
+    assert len(results) == 8
 
 
 @pytest.mark.parametrize(
@@ -63,5 +114,5 @@ def test_ids_are_counted_and_a_missing_end_is_seen(monkeypatch, ids, text, n_ids
     monkeypatch.setattr(
         WhisperForConditionalGeneration, "generate", lambda self, *a, **k: torch.tensor([ids])
     )
-    heard = transcribe(model, processor, [clip(50)], batch_size=1, **SETTINGS)[0]
-    assert (heard.text, heard.n_ids, heard.hit_limit) == (text, n_ids, hit_limit)
+    found = heard(model, processor, [clip(50)], batch_size=1)[0]
+    assert (found.text, found.n_ids, found.hit_limit) == (text, n_ids, hit_limit)

@@ -1,0 +1,283 @@
+"""Several processes, on the CPU: how they are started, what they say, and that they train as one does."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from asr import manifest, processes
+from asr.batches import NO_LOSS
+from tests.recipes import REPOSITORY, Recipe
+
+PROBE = """
+import os, sys, time
+from asr import processes
+from asr.stage import report_errors
+
+with report_errors("probe", alone=False):
+    processes.start("probe", int(sys.argv[1]), several_machines="one-machine" not in sys.argv)
+    rank, count = processes.rank(), processes.count()
+    if "fail" in sys.argv:
+        raise OSError("no such thing")
+    if f"break-{rank}" in sys.argv:
+        raise KeyError(f"broken in {rank}")
+    if f"die-{rank}" in sys.argv:
+        os.kill(os.getpid(), 9)
+    print(rank, "of", count, "first" if processes.is_first() else "not first", flush=True)
+    if "sleep" in sys.argv:
+        time.sleep(100)
+    processes.together()
+    if rank == count - 1:
+        print(processes.gather([rank, rank * 10]), flush=True)
+    else:
+        processes.gather([rank, rank * 10])
+"""
+
+
+@pytest.fixture
+def probe(tmp_path):
+    (tmp_path / "probe.py").write_text(PROBE)
+
+    def start(*args, command=("-m", "probe"), **environment):
+        return subprocess.Popen(
+            [sys.executable, *command, *map(str, args)],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{REPOSITORY}:{tmp_path}",
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return start
+
+
+def said(process, code=0):
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == code, output
+    return sorted(output.splitlines())
+
+
+def test_one_process_is_just_this_one(probe):
+    assert said(probe(1)) == ["0 of 1 first", "[0, 0]"]
+
+
+def test_two_are_started_and_know_each_other(probe):
+    assert said(probe(2)) == ["0 of 2 first", "1 of 2 not first", "[0, 0, 1, 10]"]
+
+
+def test_torchrun_may_start_them_and_then_says_how_many(probe):
+    run = ("-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "probe")
+    assert said(probe(1, command=run)) == ["0 of 2 first", "1 of 2 not first", "[0, 0, 1, 10]"]
+
+
+def test_two_machines_find_each_other(probe):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    environment = {"PET_NNODES": "2", "PET_MASTER_ADDR": "localhost", "PET_MASTER_PORT": port}
+    machines = [probe(1, PET_NODE_RANK=str(rank), **environment) for rank in (0, 1)]
+    assert [said(machine) for machine in machines] == [
+        ["0 of 2 first"],
+        ["1 of 2 not first", "[0, 0, 1, 10]"],
+    ]
+
+
+def test_a_stage_that_stays_on_its_machine_does_not_look_for_others(probe):
+    lines = said(probe(2, "one-machine", PET_NNODES="2", PET_MASTER_ADDR="nowhere.invalid"))
+    assert lines == ["0 of 2 first", "1 of 2 not first", "[0, 0, 1, 10]"]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("fail", "probe: no such thing"),
+        ("die-1", "probe: process 1 was ended by SIGKILL: is there enough memory?"),
+    ],
+)
+def test_what_went_wrong_is_said_once(probe, how, message):
+    assert [line for line in said(probe(2, how), code=1) if " of 2 " not in line] == [message]
+
+
+def test_a_defect_keeps_its_traceback_and_the_others_are_silent(probe):
+    lines = said(probe(2, "break-1"), code=1)
+    assert lines.count("KeyError: 'broken in 1'") == 1
+    assert sum("Traceback" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_ending_the_launcher_ends_them_all(probe, number, code):
+    process = probe(2, "sleep")
+    for _ in range(2):
+        process.stdout.readline()
+    children = psutil.Process(process.pid).children()
+    assert len(children) == 2
+    process.send_signal(number)
+    assert process.wait(timeout=60) == code
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="3 processes on this machine, which has 2 GPUs: set train.num_proc"):
+        processes.start("stages.train", 3)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "0"), ("2,3", "2"), ("", "")])
+def test_one_process_sees_one_gpu(monkeypatch, before, after):
+    if before is None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is put back
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+    processes.start("stages.train", 1)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == after
+
+
+# Runs stages.train, and writes down which labels each process saw in each forward pass.
+SPY = """
+import json
+from pathlib import Path
+
+from asr import processes
+from asr.stage import report_errors
+from asr.trainer import WhisperTrainer
+from stages import train
+
+start, step, seen = processes.start, WhisperTrainer.training_step, []
+
+
+def training_step(self, model, inputs, *rest):
+    seen.append(inputs["labels"].tolist())
+    return step(self, model, inputs, *rest)
+
+
+WhisperTrainer.training_step = training_step
+processes.start = lambda module, count: start("spy", count)
+with report_errors("train"):
+    train.main()
+    everyone = processes.gather([seen])
+    if processes.is_first():
+        Path("seen.json").write_text(json.dumps(everyone))
+"""
+# Seven steps are most of two epochs of 32 rows. Three validation rows at a time leave a last batch of two.
+SETTINGS = {
+    "train.per_device_train_batch_size": 4,
+    "train.per_device_eval_batch_size": 3,
+    "train.max_steps": 7,
+    "train.eval_steps": 3,
+    "train.save_steps": 3,
+}
+
+
+def trained(folder, finished, changes):
+    """Return a recipe whose training has been run, and the label ids of each of its optimizer steps."""
+    folder.mkdir()
+    recipe = Recipe(folder, SETTINGS | changes)
+    recipe.share(finished)
+    (recipe.folder / "spy.py").write_text(SPY)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spy"],
+        cwd=recipe.folder,
+        env={**os.environ, "PYTHONPATH": "..:.", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said(process)
+    passes = json.loads((recipe.folder / "seen.json").read_text())  # of each process
+    accumulated = changes["train.gradient_accumulation_steps"]
+    steps = [
+        sorted(
+            [label for label in row if label != NO_LOSS]
+            for seen in passes
+            for batch in seen[first : first + accumulated]
+            for row in batch
+        )
+        for first in range(0, len(passes[0]), accumulated)
+    ]
+    return recipe, steps
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, finished):
+    settings = {"train.num_processes": 1, "train.gradient_accumulation_steps": 2}
+    return trained(tmp_path_factory.mktemp("alone") / "one", finished, settings)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, finished):
+    settings = {"train.num_processes": 2, "train.gradient_accumulation_steps": 1}
+    return trained(tmp_path_factory.mktemp("shared") / "two", finished, settings)
+
+
+@pytest.mark.slow
+def test_two_processes_see_the_global_batches_of_one_that_accumulates(alone, shared):
+    assert [len(step) for step in alone[1]] == [8] * 7
+    assert shared[1] == alone[1]
+    assert alone[1][0] != alone[1][4]  # the second epoch has an order of its own
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_that_accumulates(alone, shared):
+    # Both add the same float32 gradients up in another order. Adam divides by their size, which makes the
+    # most of it where they are next to nothing; a wrong mean or a lost row is some hundred times as much.
+    one, two = alone[0].folder, shared[0].folder
+    for name in ("training_curve.csv", "validation_curve.csv"):
+        curves = [pd.read_csv(folder / "metrics" / name) for folder in (one, two)]
+        pd.testing.assert_frame_equal(*curves, rtol=1e-4)
+        assert len(curves[0]) >= 3
+    weights, others = (load_file(folder / "data/model/model.safetensors") for folder in (one, two))
+    start = load_file(one / "data/pretrained/model.safetensors")
+    moved = {name: (weights[name] - start[name]).abs().max() for name in start}
+    assert max(moved.values()) > 1e-3
+    for name in weights:
+        torch.testing.assert_close(others[name], weights[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_killed_training_of_two_processes_ends_as_an_undisturbed_one(tmp_path, finished, shared):
+    recipe = Recipe(tmp_path, {})
+    recipe.params = shared[0].params
+    recipe.set({})
+    recipe.share(finished)
+    process = recipe.start("train", OMP_NUM_THREADS="1")
+    deadline = time.monotonic() + 120
+    while not list(recipe.folder.glob(f"checkpoints/*/checkpoint-3/{manifest.NAME}")):
+        assert time.monotonic() < deadline and process.poll() is None, "no checkpoint was written"
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not (recipe.folder / "data/model").exists(), "it had ended before it was killed"
+    assert "resuming from" in recipe.run("train")
+    for file in ("metrics/training_curve.csv", "metrics/validation_curve.csv", "metrics/train.json"):
+        assert (recipe.folder / file).read_text() == (shared[0].folder / file).read_text()
+    model = "data/model/model.safetensors"
+    assert (recipe.folder / model).read_bytes() == (shared[0].folder / model).read_bytes()
+
+
+def test_two_processes_write_the_transcripts_of_one(tmp_path, finished):
+    recipe = Recipe(tmp_path, {"transcribe.batch_size": 2})
+    recipe.share(finished)
+    recipe.run("transcribe", "data/pretrained", "data/one.jsonl")
+    recipe.set({"transcribe.num_processes": 2})
+    recipe.run("transcribe", "data/pretrained", "data/two.jsonl")
+    one, two = ((recipe.folder / f"data/{name}.jsonl").read_bytes() for name in ("one", "two"))
+    assert two == one
+    rows = pd.read_csv(recipe.folder / "data/filtered/test.csv")
+    assert [json.loads(line)["id"] for line in one.splitlines()] == list(rows["id"])
+    assert not list((recipe.folder / "data").glob("*.part"))
