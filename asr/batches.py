@@ -1,44 +1,135 @@
-"""From rows to what the model takes: padded features, and labels that carry no loss on padding."""
+"""From rows to what the model takes: in which order, at what speed, padded, and with labels."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Sampler
+from transformers import WhisperConfig, WhisperTokenizer
+from transformers.models.whisper.modeling_whisper import shift_tokens_right
 
-from asr.audio import pad
+from asr import audio
 from asr.features import log_mel_of, with_arrays
 from asr.shards import read_shards
 
 NO_LOSS = -100  # the label that PyTorch's cross entropy leaves out
 
 
-def read_rows(features, filtered_csv) -> Dataset:
-    """Open the rows of data/features/ that one file of data/filtered/ names, in its order."""
+def read_rows(folder: str | Path, filtered_csv: str | Path) -> Dataset:
+    """Open the rows of data/features/ or data/raw/ that one file of data/filtered/ names, in its order."""
     rows = pd.read_csv(filtered_csv, dtype={"id": str}, keep_default_na=False)
-    dataset = read_shards(features).select(rows["row"].to_numpy())
-    assert dataset["id"][:] == list(rows["id"]), f"{filtered_csv} is not of {features}: run `dvc repro`"
-    return with_arrays(dataset)
+    dataset = read_shards(folder).select(rows["row"].to_numpy())
+    assert dataset["id"][:] == list(rows["id"]), f"{filtered_csv} is not of {folder}: run `dvc repro`"
+    return dataset
+
+
+class Examples(torch.utils.data.Dataset):
+    """Rows with their label ids, each once at every speed.
+
+    Speed perturbation (Ko et al. 2015) plays a clip faster or slower, pitch and all. At speed 1 the
+    stored features are taken; at another the clip is decoded and resampled when it is asked for. What
+    gets longer than the window by it is left out.
+
+    Parameters
+    ----------
+    rows: of `FEATURES`
+    raw: the same rows of `RAW_FEATURES`
+    mel_filters: shape = (201, n_mels)
+    """
+
+    def __init__(
+        self,
+        rows: Dataset,
+        raw: Dataset,
+        tokenizer: WhisperTokenizer,
+        mel_filters: np.ndarray,
+        window_s: float,
+        speeds: list[float],
+    ) -> None:
+        self.rows, self.raw, self.mel_filters = with_arrays(rows), raw, mel_filters
+        # The tokenizer puts the start token first; the model does that itself.
+        self.labels = [ids[1:] for ids in tokenizer(rows["sentence"][:]).input_ids]
+        durations = rows["duration_s"][:]
+        self.items = [
+            (row, speed)
+            for speed in speeds
+            for row, duration_s in enumerate(durations)
+            if duration_s / speed <= window_s
+        ]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> dict:
+        """Return features, (n_mels, n_frames), and labels: prompt without the start token, text, end."""
+        row, speed = self.items[index]
+        if speed == 1:
+            features = log_mel_of(self.rows[row], self.mel_filters.shape[1])
+        else:
+            samples, rate = audio.decode(self.raw[row]["audio"])
+            features = audio.log_mel(audio.resample(samples, rate * speed), self.mel_filters)
+        return {"features": features, "labels": self.labels[row]}
+
+
+class EpochSampler(Sampler):
+    """Shuffle rows anew in every epoch, and end it with its last whole global batch.
+
+    A global batch is what one optimizer step sees, over all processes and accumulated steps. With whole
+    ones only, steps are the same whether they are made by two processes or by accumulating twice. A
+    corpus smaller than one is repeated until it makes one.
+    """
+
+    def __init__(self, n_rows: int, global_batch: int, seed: int) -> None:
+        self.n_rows, self.seed, self.epoch = n_rows, seed, 0
+        self.length = max(1, n_rows // global_batch) * global_batch
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch  # the trainer says which, so a resumed epoch has the order that it had
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n_rows)
+        return iter(np.tile(order, math.ceil(self.length / self.n_rows))[: self.length].tolist())
 
 
 class Collator:
-    """Stack rows into a batch.
+    """Stack examples into a batch.
 
     The notebook's collator compares the first label with `bos_token_id`, which in Whisper is not the
-    start token: it never strips, and trains with a doubled start. Here `featurize` stores labels
-    without the start token; the model puts the one before them. The end of text is also the padding id,
-    so padding is masked by length, never by id.
+    start token: it never strips, and trains with a doubled start. Here labels come without it, and the
+    decoder's input is made of them. The end of text is also the padding id, so padding is masked by
+    length, never by id.
     """
 
-    def __init__(self, n_mels: int, frames: int) -> None:
-        self.n_mels = n_mels
+    def __init__(self, config: WhisperConfig, frames: int) -> None:
+        self.config = config
         self.frames = frames  # the model's window
 
-    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        """Return input_features, float32 (batch, n_mels, frames), and labels, int64 (batch, longest)."""
-        features = np.stack([pad(log_mel_of(row, self.n_mels), self.frames) for row in rows])
-        labels = [torch.tensor(row["labels"], dtype=torch.int64) for row in rows]
+    def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
+        """Return what the model takes.
+
+        Returns
+        -------
+        input_features: float32, shape = (batch, n_mels, frames)
+        attention_mask: int64, shape = (batch, frames), 1 on a clip's own frames. The encoder attends to
+            all of them alike; SpecAugment, if it is on, masks inside of it instead of in the padding.
+        labels, decoder_input_ids: int64, shape = (batch, longest)
+        """
+        features = np.stack([audio.pad(example["features"], self.frames) for example in examples])
+        lengths = torch.tensor([[example["features"].shape[1]] for example in examples])
+        labels = [torch.tensor(example["labels"], dtype=torch.int64) for example in examples]
+        labels = pad_sequence(labels, batch_first=True, padding_value=NO_LOSS)
+        pad, start = self.config.pad_token_id, self.config.decoder_start_token_id
         return {
             "input_features": torch.from_numpy(features).float(),
-            "labels": pad_sequence(labels, batch_first=True, padding_value=NO_LOSS),
+            "attention_mask": (torch.arange(self.frames) < lengths).long(),
+            "labels": labels,
+            "decoder_input_ids": shift_tokens_right(labels, pad, start),
         }

@@ -1,4 +1,7 @@
-"""The table between `featurize` and everything after it: one row a clip, features without padding."""
+"""The table between `featurize` and everything after it: one row a clip, features without padding.
+
+There are no label ids in it: which tokens there are is known after `filter` only.
+"""
 
 import numpy as np
 from datasets import Dataset, Features, List, Value
@@ -15,10 +18,9 @@ FEATURES = Features(
         "duration_s": Value("float32"),
         "problem": Value("string"),  # why there are no features: "no_audio", "undecodable"; else ""
         "features": List(Value("float16")),  # log-mel, shape = (n_mels, n_frames), row by row
-        "labels": List(Value("int32")),  # prompt after the start token, text, end of text
     }
 )
-METADATA = [name for name in FEATURES if name not in ("features", "labels")]
+METADATA = [name for name in FEATURES if name != "features"]
 
 
 def log_mel_of(row: dict, n_mels: int) -> np.ndarray:
@@ -27,5 +29,5 @@ def log_mel_of(row: dict, n_mels: int) -> np.ndarray:
 
 
 def with_arrays(dataset: Dataset) -> Dataset:
-    """Let a dataset's rows come out as NumPy arrays, straight from the mapped file."""
-    return dataset.with_format("numpy", columns=["features", "labels"])
+    """Let a dataset's features come out as NumPy arrays, straight from the mapped file."""
+    return dataset.with_format("numpy", columns=["features"])

@@ -29,6 +29,7 @@ class HubSplits(Section):
     train: str
     validation: str | None
     test: str
+    validated: str | None  # for filter.add_validated
 
 
 class HubColumns(Section):
@@ -49,7 +50,7 @@ class FolderColumns(Section):
     audio: str  # file, relative to the folder
     sentence: str
     speaker: str | None
-    split: str | None  # train, validation or test; null: `test_fraction` of the speakers become test
+    split: str | None  # train, validation, test or validated; null: `test_fraction` of the speakers are test
 
 
 class FolderSource(Section):
@@ -88,6 +89,7 @@ class Model(Section):
     language: str  # one that Whisper's tokenizer knows
     task: Literal["transcribe", "translate"]
     audio_window_s: Annotated[int, Field(ge=1, le=30)]
+    extend_tokenizer: Count  # tokens to learn from the training transcripts; 0: none
 
 
 class Featurize(Section):
@@ -97,13 +99,38 @@ class Featurize(Section):
 class Filter(Section):
     max_duration_s: Annotated[float, Field(gt=0)]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    add_validated: bool
     seed: int
+
+
+class SpecAugment(Section):
+    """SpecAugment (Park et al. 2019), under the names of `WhisperConfig`; off where a probability is 0."""
+
+    mask_time_prob: Fraction  # of a clip's own frames, the padding not counted
+    mask_time_length: Positive  # frames
+    mask_time_min_masks: Count
+    mask_feature_prob: Fraction  # of the mel channels
+    mask_feature_length: Positive  # mel channels
+    mask_feature_min_masks: Count
+
+
+class Lora(Section):
+    """Low-rank adapters (Hu et al. 2021), under the names of `peft.LoraConfig`."""
+
+    r: Count  # 0: no adapters, all weights are trained
+    lora_alpha: Positive
+    lora_dropout: Fraction
+    target_modules: list[str]
 
 
 class Train(Section):
-    """Trainer settings under Hugging Face's names (`Seq2SeqTrainingArguments`), and `precision`."""
+    """Trainer settings under Hugging Face's names (`Seq2SeqTrainingArguments`, `WhisperConfig`), and ours.
+
+    Ours are `precision`, `num_processes`, `freeze_encoder` and `speed_perturbation`.
+    """
 
     seed: int
+    num_processes: Positive
     max_steps: Positive
     per_device_train_batch_size: Positive
     per_device_eval_batch_size: Positive
@@ -115,11 +142,22 @@ class Train(Section):
     max_grad_norm: Annotated[float, Field(gt=0)]
     precision: Literal["auto", "fp32", "fp16", "bf16"]
     gradient_checkpointing: bool
+    attn_implementation: Literal["eager", "sdpa", "flash_attention_2"]
+    label_smoothing_factor: Fraction
+    dropout: Fraction
+    attention_dropout: Fraction
+    activation_dropout: Fraction
+    freeze_encoder: bool
+    speed_perturbation: Annotated[list[Annotated[float, Field(ge=0.5, le=2)]], Field(min_length=1)]
+    spec_augment: SpecAugment
+    lora: Lora
     eval_steps: Positive
     save_steps: Positive
     save_total_limit: Positive
     logging_steps: Positive
     metric_for_best_model: Literal["wer", "wer_ortho", "wer_whisper_basic", "cer", "loss"]
+    early_stopping_patience: Positive | None
+    early_stopping_threshold: Annotated[float, Field(ge=0)]
     generation_max_length: Positive
     dataloader_num_workers: Count
     report_to: Literal["none", "tensorboard"]
@@ -132,8 +170,18 @@ class Train(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _warmup_is_scheduled(self) -> "Train":
+        if self.lr_scheduler_type == "constant" and self.warmup_steps:
+            raise ValueError(
+                f"warmup_steps is {self.warmup_steps}, which a constant rate does not have: set it to 0, or"
+                " lr_scheduler_type to constant_with_warmup"
+            )
+        return self
+
 
 class Transcribe(Section):
+    num_processes: Positive
     batch_size: Positive
     max_new_tokens: Positive
     num_beams: Positive

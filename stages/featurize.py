@@ -1,4 +1,4 @@
-"""Turn every clip into log-mel features and label ids: data/raw/ to data/features/.
+"""Turn every clip into log-mel features: data/raw/ to data/features/.
 
 Every row of the corpus comes out as one row, also the broken ones, under their problem; which rows are
 used is the filter's decision. Features are stored without padding and in float16, a twelfth of what
@@ -16,73 +16,66 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import WhisperProcessor
+from transformers import WhisperFeatureExtractor
 
 from asr import audio
 from asr.features import FEATURES
 from asr.params import load_params
 from asr.shards import read_shards, write_shards
 from asr.stage import report_errors
-from asr.whisper import load_processor
 
 RAW, PRETRAINED, OUT = Path("data/raw"), Path("data/pretrained"), Path("data/features")
 ROWS_AT_ONCE = 1024  # handed to the workers before their results are written: bounds the memory
 logger = logging.getLogger("featurize")
 
 
-def featurize(raw: Dataset, processor: WhisperProcessor) -> Iterator[dict]:
+def featurize(raw: Dataset, extractor: WhisperFeatureExtractor) -> Iterator[dict]:
     """Featurize a corpus on all cores, in its order; yields rows of `FEATURES`."""
-    with ProcessPoolExecutor(initializer=_start_worker, initargs=(raw, processor)) as pool:
+    with ProcessPoolExecutor(initializer=_start_worker, initargs=(raw, extractor.mel_filters)) as pool:
         for first in range(0, len(raw), ROWS_AT_ONCE):
             rows = range(first, min(first + ROWS_AT_ONCE, len(raw)))
             yield from pool.map(_featurize_row, rows, chunksize=16)
 
 
-def featurize_clip(clip: dict, processor: WhisperProcessor) -> dict:
+def featurize_clip(clip: dict, mel_filters: np.ndarray) -> dict:
     """Featurize one clip.
 
     Parameters
     ----------
     clip: a row of `RAW_FEATURES`
+    mel_filters: shape = (201, n_mels)
 
     Returns
     -------
-    A row of `FEATURES`: labels without the start token, which the model itself puts before them.
+    A row of `FEATURES`
     """
-    kept = {name: clip[name] for name in ("id", "split", "speaker", "gender", "age", "accent", "sentence")}
-    labels = processor.tokenizer(clip["sentence"]).input_ids[1:]
-    failed = {"duration_s": 0.0, "features": [], "labels": labels}
+    row = {name: value for name, value in clip.items() if name != "audio"}
+    row |= {"duration_s": 0.0, "problem": "", "features": []}
     if not clip["audio"]:
-        return {**kept, **failed, "problem": "no_audio"}
+        return {**row, "problem": "no_audio"}
     try:
         samples, rate = audio.decode(clip["audio"])
     except ValueError as error:
         logger.warning("%s: %s", clip["id"], error)
-        return {**kept, **failed, "problem": "undecodable"}
+        return {**row, "problem": "undecodable"}
     samples = audio.resample(samples, rate)
-    features = audio.log_mel(samples, processor.feature_extractor.mel_filters)
-    return {
-        **kept,
-        "duration_s": len(samples) / audio.SAMPLE_RATE,
-        "problem": "",
-        "features": features.astype(np.float16).reshape(-1),
-        "labels": labels,
-    }
+    features = audio.log_mel(samples, mel_filters).astype(np.float16)
+    return {**row, "duration_s": len(samples) / audio.SAMPLE_RATE, "features": features.reshape(-1)}
 
 
-def _start_worker(raw: Dataset, processor: WhisperProcessor) -> None:
-    global _raw, _processor  # once a worker, not once a row
+def _start_worker(raw: Dataset, mel_filters: np.ndarray) -> None:
+    global _raw, _mel_filters  # once a worker, not once a row
     torch.set_num_threads(1)
-    _raw, _processor = raw, processor
+    _raw, _mel_filters = raw, mel_filters
 
 
 def _featurize_row(index: int) -> dict:
-    return featurize_clip(_raw[index], _processor)
+    return featurize_clip(_raw[index], _mel_filters)
 
 
-def check_sampling_rate(processor: WhisperProcessor, sampling_rate: int) -> None:
+def check_sampling_rate(extractor: WhisperFeatureExtractor, sampling_rate: int) -> None:
     """Refuse a sampling rate that the pretrained model was not made for."""
-    expected = processor.feature_extractor.sampling_rate
+    expected = extractor.sampling_rate
     if sampling_rate != expected:
         raise ValueError(
             f"featurize.sampling_rate is {sampling_rate}, but the model in {PRETRAINED} hears {expected} Hz:"
@@ -92,10 +85,10 @@ def check_sampling_rate(processor: WhisperProcessor, sampling_rate: int) -> None
 
 def main() -> None:
     params = load_params()
-    processor = load_processor(PRETRAINED, params.model.language, params.model.task)
-    check_sampling_rate(processor, params.featurize.sampling_rate)
+    extractor = WhisperFeatureExtractor.from_pretrained(PRETRAINED)
+    check_sampling_rate(extractor, params.featurize.sampling_rate)
     raw = read_shards(RAW)
-    written = write_shards(OUT, featurize(raw, processor), FEATURES)
+    written = write_shards(OUT, featurize(raw, extractor), FEATURES)
     assert written == len(raw), f"{len(raw)} clips in, {written} rows out"
     table = read_shards(OUT).select_columns(["duration_s", "problem"]).to_pandas()
     logger.info(

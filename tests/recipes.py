@@ -56,7 +56,7 @@ class Recipe:
     def share(self, finished: "Recipe") -> None:
         """Take over what another recipe's stages wrote, up to the filter."""
         (self.folder / "data").mkdir()
-        for name in ("raw", "pretrained", "features", "filtered"):
+        for name in ("raw", "pretrained", "features", "filtered", "tokenizer"):
             (self.folder / "data" / name).symlink_to(finished.folder / "data" / name)
 
     def start(self, stage: str, *args: str, **environment: str) -> subprocess.Popen:

@@ -47,7 +47,7 @@ def write(folder: Path, model: str, rows: list[dict]) -> Path:
 
 def write_training_sentences(folder: Path, sentences: list[str], rows: list[int]) -> None:
     """Write what evaluate reads of data/features/ and data/filtered/."""
-    unknown = {name: "" for name in METADATA} | {"duration_s": 1.0, "features": [], "labels": []}
+    unknown = {name: "" for name in METADATA} | {"duration_s": 1.0, "features": []}
     clips = [unknown | {"id": f"{i}", "sentence": sentence} for i, sentence in enumerate(sentences)]
     write_shards(folder / "data/features", clips, FEATURES)
     (folder / "data/filtered").mkdir()

@@ -57,8 +57,10 @@ def test_a_stage_declares_every_module_it_imports(stage):
 def test_a_stage_declares_the_parameters_it_uses(stage):
     used = set()
     for node in ast.walk(ast.parse((REPOSITORY / f"stages/{stage}.py").read_text())):
-        if isinstance(node, ast.FunctionDef) and node.name == "main":
-            used = set(re.findall(r"\bparams\.(\w+)", ast.unparse(node)))
+        if isinstance(node, ast.FunctionDef) and (
+            node.name == "main" or "params: Params" in ast.unparse(node.args)
+        ):
+            used |= set(re.findall(r"\bparams\.(\w+)", ast.unparse(node)))
     assert {name.split(".")[0] for name in STAGES[stage].get("params", [])} == used
 
 

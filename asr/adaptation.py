@@ -1,0 +1,81 @@
+"""What of a model is trained, and how it is kept from learning its corpus by heart."""
+
+from pathlib import Path
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import WhisperForConditionalGeneration
+
+from asr import whisper
+from asr.params import Lora, Train
+
+
+def load_for_training(folder: Path, params: Train) -> WhisperForConditionalGeneration:
+    """Load a checkpoint with the dropout, SpecAugment and attention that training wants.
+
+    They go into the model's configuration, under its own names, and have no effect once it is in
+    evaluation mode.
+
+    Raises
+    ------
+    ValueError: flash attention is asked for and cannot be had.
+    """
+    masks = params.spec_augment.model_dump()
+    try:
+        return whisper.load_model(
+            folder,
+            attn_implementation=params.attn_implementation,
+            dropout=params.dropout,
+            attention_dropout=params.attention_dropout,
+            activation_dropout=params.activation_dropout,
+            apply_spec_augment=masks["mask_time_prob"] > 0 or masks["mask_feature_prob"] > 0,
+            **masks,
+        )
+    except ImportError as error:
+        raise ValueError(
+            f"train.attn_implementation is {params.attn_implementation}, which cannot be had here: {error};"
+            " set it to sdpa"
+        ) from error
+
+
+def adapt(
+    model: WhisperForConditionalGeneration, params: Train, new_ids: list[int]
+) -> WhisperForConditionalGeneration | PeftModel:
+    """Freeze what is not to be trained, and put adapters in if there are to be any.
+
+    Parameters
+    ----------
+    new_ids: tokens that the pretrained model has not seen; their embeddings are trained beside adapters
+
+    Raises
+    ------
+    ValueError: the model has no layer that lora.target_modules names.
+    """
+    if params.freeze_encoder:
+        model.model.freeze_encoder()
+    return add_adapters(model, params.lora, params.freeze_encoder, new_ids) if params.lora.r else model
+
+
+def add_adapters(
+    model: WhisperForConditionalGeneration, lora: Lora, freeze_encoder: bool, new_ids: list[int]
+) -> PeftModel:
+    """Freeze the whole model and add low-rank adapters to the layers that `lora` names."""
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    unknown = sorted(set(lora.target_modules) - names)
+    if unknown or not lora.target_modules:
+        raise ValueError(
+            f"train.lora.target_modules names {', '.join(unknown) or 'nothing'}; the model has"
+            " q_proj, k_proj, v_proj, out_proj, fc1 and fc2"
+        )
+    return get_peft_model(
+        model,
+        LoraConfig(
+            **lora.model_dump(),
+            exclude_modules=r".*\.encoder\..*" if freeze_encoder else None,
+            trainable_token_indices={"embed_tokens": new_ids} if new_ids else None,
+        ),
+    )
+
+
+def merged(model: WhisperForConditionalGeneration | PeftModel) -> WhisperForConditionalGeneration:
+    """Return a model without adapters: what they learned is added to the weights."""
+    return model.merge_and_unload() if isinstance(model, PeftModel) else model

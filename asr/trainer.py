@@ -1,0 +1,73 @@
+"""Hugging Face's trainer, with steps and scores that do not depend on how rows are divided into batches."""
+
+import torch
+from transformers import Seq2SeqTrainer
+
+from asr.batches import NO_LOSS, EpochSampler, Examples
+
+
+class WhisperTrainer(Seq2SeqTrainer):
+    """A trainer to which a batch, the same accumulated, and the same over several processes are one step."""
+
+    def _get_train_sampler(self, train_dataset: Examples | None = None) -> EpochSampler:
+        args = self.args
+        global_batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return EpochSampler(len(self.train_dataset), global_batch, args.seed)
+
+    def evaluation_loop(self, *args, **kwargs):
+        """Score every row once, however many fill up the last batches of several processes.
+
+        Seq2SeqTrainer scores those twice. Its loss is a mean of batches' means, which depends on the batches;
+        here it is the mean over all label ids, without label smoothing.
+        """
+        self.gather_function = self.accelerator.gather_for_metrics
+        self.row_losses = []
+        output = super().evaluation_loop(*args, **kwargs)
+        loss, n_labels = torch.cat(self.row_losses).double().sum(dim=0)
+        output.metrics["eval_loss"] = (loss / n_labels).item()
+        return output
+
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **generation):
+        """Return a batch's generated ids and its labels; keep each row's loss and number of labels."""
+        speech = {name: inputs[name] for name in ("input_features", "attention_mask")}
+        _, ids, _ = super().prediction_step(model, speech, prediction_loss_only, ignore_keys, **generation)
+        inputs = self._prepare_inputs(inputs)
+        labels = inputs.pop("labels")
+        with torch.no_grad(), self.compute_loss_context_manager():
+            logits = model(**inputs).logits.transpose(1, 2).float()
+        losses = torch.nn.functional.cross_entropy(logits, labels, ignore_index=NO_LOSS, reduction="none")
+        rows = torch.stack([losses.sum(dim=1), (labels != NO_LOSS).sum(dim=1)], dim=1)
+        self.row_losses.append(self.gather_function(rows))
+        return None, ids, labels
+
+
+class TokenLoss:
+    """Mean cross entropy over the label ids of a global batch.
+
+    Whisper's own loss is the mean of one forward pass. Of transformers 5.23 it gets wrong what follows:
+    accumulated gradients are summed, not averaged, and a pass with few labels weighs as much as one with
+    many.
+    """
+
+    def __init__(self, label_smoothing: float) -> None:
+        self.label_smoothing = label_smoothing
+
+    def __call__(
+        self, outputs, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the loss of one forward pass, as its share of the global batch's mean.
+
+        Parameters
+        ----------
+        outputs: with logits, shape = (batch, longest, n_vocabulary)
+        labels: shape = (batch, longest)
+        num_items_in_batch: label ids of the global batch; None: of this pass
+        """
+        total = torch.nn.functional.cross_entropy(
+            outputs.logits.flatten(0, 1).float(),
+            labels.flatten(),
+            ignore_index=NO_LOSS,
+            reduction="sum",
+            label_smoothing=self.label_smoothing,
+        )
+        return total / ((labels != NO_LOSS).sum() if num_items_in_batch is None else num_items_in_batch)

@@ -1,0 +1,132 @@
+"""Set a trainer up as the parameters say: its arguments, precision, scores and callbacks."""
+
+import math
+from pathlib import Path
+
+import evaluate
+import numpy as np
+import torch
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Seq2SeqTrainingArguments,
+    TrainerCallback,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+    set_seed,
+)
+
+from asr import error_rates, whisper
+from asr.batches import NO_LOSS, Collator, Examples
+from asr.checkpoints import MarkWhole
+from asr.params import Train
+from asr.trainer import TokenLoss, WhisperTrainer
+from asr.training_progress import Progress
+
+# Parameters that `Seq2SeqTrainingArguments` does not have, or that go elsewhere.
+OURS = {
+    "precision", "num_processes", "gradient_checkpointing", "attn_implementation", "label_smoothing_factor",
+    "dropout", "attention_dropout", "activation_dropout", "freeze_encoder", "speed_perturbation",
+    "spec_augment", "lora", "early_stopping_patience", "early_stopping_threshold",
+}  # fmt: skip
+
+
+def make_trainer(
+    model: WhisperForConditionalGeneration,
+    processor: WhisperProcessor,
+    examples: Examples,
+    validation: Examples,
+    params: Train,
+    checkpoints: Path,
+) -> WhisperTrainer:
+    """Set a trainer up that fine-tunes a model in place and keeps its checkpoints in a folder."""
+    callbacks = [SaveWhatIsEvaluated(), RefuseInfiniteLoss()]
+    if params.early_stopping_patience:
+        patience, threshold = params.early_stopping_patience, params.early_stopping_threshold
+        callbacks.append(EarlyStoppingCallback(patience, threshold))
+    trainer = WhisperTrainer(
+        model=model,
+        args=training_arguments(params, checkpoints),
+        train_dataset=examples,
+        eval_dataset=validation,
+        processing_class=processor,
+        data_collator=Collator(model.config, whisper.window_frames(model)),
+        compute_loss_func=TokenLoss(params.label_smoothing_factor),
+        compute_metrics=error_rate_metrics(processor.tokenizer),
+        callbacks=[*callbacks, Progress(), MarkWhole()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    set_seed(params.seed + trainer.args.process_index)  # or all processes would draw the same dropout
+    return trainer
+
+
+def training_arguments(params: Train, checkpoints: Path) -> Seq2SeqTrainingArguments:
+    """Hand the parameters to the trainer under its own names."""
+    precision = resolve_precision(params.precision)
+    return Seq2SeqTrainingArguments(
+        output_dir=str(checkpoints),
+        **params.model_dump(exclude=OURS),
+        fp16=precision == "fp16",
+        bf16=precision == "bf16",
+        activation_checkpointing=params.gradient_checkpointing,  # the trainer's new name for it
+        eval_strategy="steps",
+        predict_with_generate=True,
+        load_best_model_at_end=True,
+        greater_is_better=False,  # error rates and loss
+        restore_callback_states_from_checkpoint=True,  # early stopping goes on counting
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        ddp_find_unused_parameters=False,
+        disable_tqdm=True,
+    )
+
+
+def resolve_precision(precision: str) -> str:
+    """Choose for `auto`: bf16 where the GPU has it, fp16 on an older one, fp32 on a CPU."""
+    if not torch.cuda.is_available():
+        if precision in ("fp16", "bf16"):
+            raise ValueError(f"train.precision is {precision}, which takes a GPU: set it to auto or fp32")
+        return "fp32"
+    if precision != "auto":
+        return precision
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def error_rate_metrics(tokenizer: WhisperTokenizer):
+    """Make the function that scores a validation pass, by the metric that `evaluate` uses too."""
+    metric = evaluate.load(error_rates.__file__, keep_in_memory=True)
+
+    def decode(ids: np.ndarray) -> list[str]:
+        ids = np.where(ids == NO_LOSS, tokenizer.pad_token_id, ids)
+        return tokenizer.batch_decode(ids, skip_special_tokens=True)
+
+    def compute(prediction) -> dict:
+        return metric.compute(
+            predictions=decode(prediction.predictions), references=decode(prediction.label_ids)
+        )
+
+    return compute
+
+
+class SaveWhatIsEvaluated(TrainerCallback):
+    """Evaluate after the last step too; save whatever is evaluated, or the best may not be there to keep."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step >= state.max_steps:
+            control.should_log = control.should_evaluate = True
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        control.should_save = True
+
+
+class RefuseInfiniteLoss(TrainerCallback):
+    """Stop at the first loss that is no number: nothing after it is worth computing."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if not math.isfinite((logs or {}).get("loss", 0)):
+            raise ValueError(
+                f"the loss is {logs['loss']} at step {state.global_step}:"
+                " lower train.learning_rate, or set train.precision to fp32"
+            )

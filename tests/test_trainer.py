@@ -1,0 +1,208 @@
+"""The trainer on the sample's micro Whisper and random features: what each setting does to training."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from asr import adaptation, whisper
+from asr.batches import NO_LOSS
+from asr.params import Train, load_params
+from asr.trainer import TokenLoss
+from asr.training import make_trainer, resolve_precision
+from tests.recipes import REPOSITORY
+
+BASE = REPOSITORY / "sample/base"
+STEPS = {
+    "max_steps": 3, "eval_steps": 3, "save_steps": 3, "logging_steps": 1, "warmup_steps": 0,
+    "per_device_train_batch_size": 4, "learning_rate": 1e-3, "lr_scheduler_type": "constant_with_warmup",
+    "weight_decay": 0.0, "generation_max_length": 8,
+}  # fmt: skip
+
+
+def params(**changes) -> Train:
+    tree = load_params(REPOSITORY / "sample/params.yaml").train.model_dump() | STEPS
+    for name, value in changes.items():
+        tree[name] = tree[name] | value if isinstance(value, dict) else value
+    return Train.model_validate(tree)
+
+
+def examples(count: int, seed: int) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "features": rng.standard_normal((80, int(rng.integers(100, 300)))).astype(np.float32),
+            "labels": [*rng.integers(0, 256, rng.integers(2, 20)).tolist(), 264],
+        }
+        for _ in range(count)
+    ]
+
+
+def trainer_for(folder, settings: Train):
+    torch.manual_seed(0)
+    processor = whisper.load_processor(BASE, "sinhalese", "transcribe")
+    model = adaptation.adapt(adaptation.load_for_training(BASE, settings), settings, [])
+    return make_trainer(model, processor, examples(22, seed=1), examples(3, seed=2), settings, folder)
+
+
+def trained(folder, **changes):
+    torch.use_deterministic_algorithms(True)
+    trainer = trainer_for(folder, params(**changes))
+    trainer.train()
+    weights = adaptation.merged(trainer.model).state_dict()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return trainer, weights, losses
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("plain"))
+
+
+def largest_difference(one, other) -> float:
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+def test_the_same_again_is_the_same_to_the_last_bit(plain, tmp_path):
+    assert largest_difference(plain[1], trained(tmp_path)[1]) == 0
+
+
+# Switches with a test of their own in test_adaptation.py or below are here too: this is the proof that the
+# trainer is handed them.
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 43},
+        {"learning_rate": 2e-3},
+        {"lr_scheduler_type": "cosine"},
+        {"warmup_steps": 2},
+        {"weight_decay": 0.5},
+        {"max_grad_norm": 0.01},
+        {"label_smoothing_factor": 0.1},
+        {"dropout": 0.1},
+        {"attention_dropout": 0.1},
+        {"activation_dropout": 0.1},
+        {"freeze_encoder": True},
+        {"spec_augment": {"mask_time_prob": 0.3}},
+        {"spec_augment": {"mask_feature_prob": 0.3}},
+        {"lora": {"r": 4}},
+    ],
+    ids=str,
+)
+def test_a_switch_changes_what_is_learned(plain, tmp_path, change):
+    assert largest_difference(plain[1], trained(tmp_path, **change)[1]) > 1e-6
+
+
+def test_recomputed_activations_change_nothing_but_memory(plain, tmp_path):
+    trainer, weights, _ = trained(tmp_path, gradient_checkpointing=True)
+    assert trainer.model.is_activation_checkpointing
+    assert largest_difference(plain[1], weights) < 1e-5
+
+
+@pytest.mark.parametrize(("size", "accumulated"), [(2, 2), (1, 4)])
+def test_accumulated_steps_are_those_of_the_whole_batch(plain, tmp_path, size, accumulated):
+    """Of batches with unequal numbers of labels: the mean is over ids, not over passes."""
+    _, weights, losses = trained(
+        tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=accumulated
+    )
+    assert losses == pytest.approx(plain[2], rel=1e-4)
+    assert largest_difference(plain[1], weights) < 1e-4  # rounding, which Adam's first steps enlarge
+
+
+def test_decay_draws_weights_to_zero(plain, tmp_path):
+    decayed = trained(tmp_path, weight_decay=50.0)[1]
+    name = "model.decoder.layers.0.fc1.weight"
+    assert decayed[name].norm() < 0.95 * plain[1][name].norm()
+
+
+def test_the_rate_follows_its_schedule(tmp_path):
+    trainer, _, _ = trained(tmp_path, lr_scheduler_type="linear", max_steps=4, eval_steps=4, save_steps=4)
+    rates = [entry["learning_rate"] for entry in trainer.state.log_history if "loss" in entry]
+    assert rates == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4])
+
+
+def outputs_of(logits):
+    return type("Outputs", (), {"logits": logits})()
+
+
+def test_the_loss_is_the_mean_over_label_ids():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 5, 7), torch.tensor([[1, 2, 3, 4, 5], [6, 0, *[NO_LOSS] * 3]])
+    nll = -logits.log_softmax(-1)
+    known = [(row, at) for row in range(2) for at in range(5) if labels[row, at] != NO_LOSS]
+    each = [nll[row, at, labels[row, at]] for row, at in known]
+    assert TokenLoss(0.0)(outputs_of(logits), labels).item() == pytest.approx(sum(each).item() / 7)
+    assert TokenLoss(0.0)(outputs_of(logits), labels, torch.tensor(14)).item() == pytest.approx(
+        sum(each).item() / 14
+    )
+    uniform = nll.mean(-1)[labels != NO_LOSS].sum()
+    expected = (0.9 * sum(each) + 0.1 * uniform).item() / 7
+    assert TokenLoss(0.1)(outputs_of(logits), labels).item() == pytest.approx(expected)
+
+
+def test_label_smoothing_leaves_the_validation_loss_alone(tmp_path):
+    losses = []
+    for smoothing in (0.0, 0.3):
+        trainer = trainer_for(tmp_path, params(label_smoothing_factor=smoothing))
+        losses.append(trainer.evaluate()["eval_loss"])
+    assert losses[0] == losses[1]
+
+
+# A threshold that nothing passes: the first look is the best, and each one after it counts.
+HOPELESS = {"early_stopping_threshold": 1e9, "max_steps": 6, "eval_steps": 1, "save_steps": 1}
+
+
+def test_training_stops_early_on_request_only(tmp_path):
+    assert trained(tmp_path / "a", **HOPELESS)[0].state.global_step == 6
+    stopped = trained(tmp_path / "b", early_stopping_patience=2, **HOPELESS)[0].state
+    assert stopped.global_step == 3
+
+
+def test_a_resumed_training_goes_on_counting(tmp_path):
+    settings = params(early_stopping_patience=2, **HOPELESS)
+    trainer_for(tmp_path, settings).train()
+    state = json.loads((tmp_path / "checkpoint-3/trainer_state.json").read_text())
+    saved = state["stateful_callbacks"]["EarlyStoppingCallback"]["attributes"]
+    assert saved["early_stopping_patience_counter"] == 2
+    again = trainer_for(tmp_path, params(early_stopping_patience=3, **HOPELESS))
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert again.state.global_step == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpu", "has_bf16", "expected"),
+    [
+        ("auto", False, False, "fp32"),
+        ("fp32", False, False, "fp32"),
+        ("auto", True, True, "bf16"),
+        ("auto", True, False, "fp16"),
+        ("fp32", True, True, "fp32"),
+        ("fp16", True, True, "fp16"),
+        ("bf16", True, True, "bf16"),
+    ],
+)
+def test_precision_is_what_the_machine_has(monkeypatch, asked, gpu, has_bf16, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    assert resolve_precision(asked) == expected
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_half_precision_on_a_cpu_is_refused(monkeypatch, precision):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="set it to auto or fp32"):
+        resolve_precision(precision)
+
+
+def test_a_loss_that_is_no_number_stops_training(tmp_path):
+    with pytest.raises(ValueError, match="the loss is nan at step 2: lower train.learning_rate"):
+        trained(tmp_path, learning_rate=1e30)
+
+
+def test_events_for_tensorboard_are_written_on_request(tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "runs"))
+    trained(tmp_path / "none")
+    assert not (tmp_path / "runs").exists()
+    trained(tmp_path / "board", report_to="tensorboard")
+    assert list((tmp_path / "runs").glob("events*"))
