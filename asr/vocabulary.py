@@ -5,22 +5,19 @@ every special token its id: whatever lies above `<|notimestamps|>` passes for a 
 faster-whisper and whisper.cpp.
 """
 
-import heapq
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, pre_tokenizers
 from transformers import WhisperForConditionalGeneration, WhisperProcessor, WhisperTokenizer
-from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from asr.merges import bytes_of, learn_merges
 
 FILE = "new_tokens.json"
-RARE = 2  # a pair that occurs less often is not worth a token
-BYTE_OF = {character: byte for byte, character in bytes_to_unicode().items()}
 
 # GPT-2's pattern, which Whisper uses, with marks (\p{M}) counted among the letters. Without them a word
 # ends at every vowel sign of Thaana, and of most Indic scripts, and no token can reach across one.
@@ -41,7 +38,7 @@ def extend(
 ) -> list[NewToken]:
     """Learn tokens from sentences and put them into a processor's tokenizer, in place.
 
-    Byte pair encoding goes on where Whisper's ended (Sennrich et al. 2016): the most frequent pair of
+    Byte pair encoding goes on where Whisper's ended: the most frequent pair of
     neighbours within a word becomes a token. The tokens that go for it are the last learned ones that no
     sentence and no other token is made of; text that had them is spelt with their two parts.
 
@@ -67,7 +64,7 @@ def extend(
     used = {token for tokens, _ in spelt for token in tokens}
     taken = reserved | set(processor.tokenizer.added_tokens_decoder)
     spare = _spare_tokens(vocabulary, merges, used, taken)
-    learned = _learn_merges(spelt, set(vocabulary), n_tokens)
+    learned = learn_merges(spelt, set(vocabulary), n_tokens)
     available = min(len(spare), len(learned))
     if available < n_tokens:
         raise ValueError(
@@ -157,86 +154,10 @@ def _spare_tokens(
     return spare
 
 
-def _learn_merges(
-    words: list[tuple[list[str], int]], known: set[str], n_merges: int
-) -> list[tuple[str, str]]:
-    """Return the merges that byte pair encoding learns next, in their order, at most n_merges.
-
-    Equally frequent pairs come in the order of their strings. A merge breaks no character that its two
-    parts leave whole (cf. Land and Arnett 2025): "vowel sign and first byte of the next letter" would be
-    among the most frequent pairs, is no text, and makes words longer in the end. Whisper has such
-    tokens already; what is made of them may be broken too, or there would be no way on from there.
-
-    Parameters
-    ----------
-    words: each as its tokens, and how often it occurs; the tokens are merged in place
-    known: tokens that there are already, which no merge makes once more
-    """
-    known = set(known)
-    counts: Counter[tuple[str, str]] = Counter()
-    where = defaultdict(set)  # a pair to the words that have it, or had it before another merge
-    for index, (tokens, n) in enumerate(words):
-        for pair in pairwise(tokens):
-            counts[pair] += n
-            where[pair].add(index)
-    heap = [(-count, pair) for pair, count in counts.items()]
-    heapq.heapify(heap)
-    merges: list[tuple[str, str]] = []
-    while heap and len(merges) < n_merges:
-        count, pair = heapq.heappop(heap)
-        if -count < RARE:
-            break
-        token = "".join(pair)
-        if -count != counts[pair] or token in known:  # out of date, or there already
-            continue
-        if _is_broken(token) and not any(map(_is_broken, pair)):
-            continue
-        merges.append(pair)
-        known.add(token)
-        changed = set()
-        for index in where.pop(pair):
-            tokens, n = words[index]
-            for other, change in _merge(tokens, pair):
-                counts[other] += change * n
-                changed.add(other)
-                if change > 0:
-                    where[other].add(index)
-        for other in changed:
-            heapq.heappush(heap, (-counts[other], other))
-    return merges
-
-
-def _merge(tokens: list[str], pair: tuple[str, str]) -> Iterator[tuple[tuple[str, str], int]]:
-    """Join every occurrence of a pair, from the left, in place; yield what pairs go, -1, and come, 1."""
-    left, right = pair
-    index = 0
-    while index < len(tokens) - 1:
-        if tokens[index] == left and tokens[index + 1] == right:
-            first = max(index - 1, 0)
-            yield from ((gone, -1) for gone in pairwise(tokens[first : index + 3]))
-            tokens[index : index + 2] = [left + right]
-            yield from ((come, 1) for come in pairwise(tokens[first : index + 2]))
-        index += 1
-
-
-def _is_broken(token: str) -> bool:
-    """Return whether a token holds a part of a character and something else besides."""
-    data = _bytes(token)
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return any(byte & 0b1100_0000 != 0b1000_0000 for byte in data[1:])  # one that begins a character
-    return False
-
-
 def _spell(original: Tokenizer, token: str) -> list[int]:
     """Return the ids in which a tokenizer writes a token's text, or its bytes where they are no text."""
     try:
-        text = _bytes(token).decode()
+        text = bytes_of(token).decode()
     except UnicodeDecodeError:
         return [piece.id for piece in original.model.tokenize(token)]
     return original.encode(text, add_special_tokens=False).ids
-
-
-def _bytes(token: str) -> bytes:
-    return bytes(BYTE_OF[character] for character in token)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 import transformers
-from transformers import TrainerState
+from transformers import TrainerState, set_seed
 
 from asr import adaptation, checkpoints, processes, resuming, vocabulary, whisper
 from asr.batches import Examples, read_rows
@@ -38,6 +38,7 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
     whisper.set_language(model, params.model.language, params.model.task)
     new_tokens = vocabulary.load(TOKENIZER)
     vocabulary.seed_embeddings(model, new_tokens)
+    set_seed(params.train.seed)  # adapters begin with random weights
     model = adaptation.adapt(model, params.train, [token.id for token in new_tokens])
 
     def examples(role: str, speeds: list[float]) -> Examples:

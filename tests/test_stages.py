@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from transformers import WhisperFeatureExtractor, pipeline
+from transformers import WhisperFeatureExtractor, WhisperProcessor, pipeline
 
 from asr import audio
+from asr.batches import read_rows
+from asr.features import log_mel_of
 from asr.shards import read_shards
 from asr.whisper import load_model
 from tests.recipes import REPOSITORY, Recipe
@@ -117,21 +119,67 @@ def test_the_whole_ends_in_error_rates(finished):
     assert metrics["finetuned"]["utterances"] == 6
 
 
-def test_a_killed_training_goes_on_and_ends_the_same(finished, tmp_path):
-    recipe = Recipe(tmp_path, {})
-    recipe.share(finished)
-    expected = (finished.folder / "data/model/model.safetensors").read_bytes()
-    curve = (finished.folder / "metrics/training_curve.csv").read_bytes()
-
+def kill_after_step_2(recipe):
+    """Start a training and kill it when it has saved its second step."""
     running = recipe.start("train")
     while not list(recipe.folder.glob("checkpoints/*/checkpoint-2/whole")):
         assert running.poll() is None, running.communicate()[0]
     running.kill()
     running.communicate()
+
+
+def test_a_killed_training_goes_on_and_ends_the_same(finished, tmp_path):
+    recipe = Recipe(tmp_path, {})
+    recipe.share(finished)
+    kill_after_step_2(recipe)
     output = recipe.run("train")
     assert "resuming from" in output and "checkpoint-2" in output
-    assert (recipe.folder / "data/model/model.safetensors").read_bytes() == expected
-    assert (recipe.folder / "metrics/training_curve.csv").read_bytes() == curve
+    for name in ("data/model/model.safetensors", "metrics/training_curve.csv"):
+        assert (recipe.folder / name).read_bytes() == (finished.folder / name).read_bytes()
+
+
+def test_new_tokens_adapters_masks_and_speeds_together(finished, tmp_path):
+    """Killed and taken up again, merged, saved, and read by transformers alone."""
+    changes = {
+        "model.extend_tokenizer": 8,
+        "train.lora.r": 4,
+        "train.learning_rate": 1e-2,
+        "train.speed_perturbation": [0.9, 1.0, 1.1],
+        "train.spec_augment.mask_time_prob": 0.1,
+        "train.dropout": 0.1,
+    }
+    recipes = []
+    for name in ("disturbed", "undisturbed"):
+        (tmp_path / name).mkdir()
+        recipe = Recipe(tmp_path / name, changes)
+        recipe.share(finished)
+        for made_anew in ("filtered", "tokenizer"):
+            (recipe.folder / "data" / made_anew).unlink()
+        recipe.run("filter")
+        recipes.append(recipe)
+    kill_after_step_2(recipes[0])
+    for recipe in recipes:
+        output = recipe.run("train")
+    disturbed, undisturbed = (r.folder / "data/model/model.safetensors" for r in recipes)
+    assert disturbed.read_bytes() == undisturbed.read_bytes()
+    assert re.search(r"\d+ examples of (\d+) rows", output)
+
+    model = load_model(recipe.folder / "data/model")
+    tokens = json.loads((recipe.folder / "data/tokenizer/new_tokens.json").read_text())
+    new = [token["id"] for token in tokens]
+    before = load_model(finished.folder / "data/pretrained")
+    assert len(new) == 8 and model.config.vocab_size == before.config.vocab_size
+    moved = (model.proj_out.weight != before.proj_out.weight).any(dim=1).nonzero().flatten().tolist()
+    assert moved == sorted(new)
+
+    recipe.run("transcribe", "data/model", "data/transcripts/finetuned.jsonl")
+    transcripts = lines(recipe.folder / "data/transcripts/finetuned.jsonl")
+    heard = [transcript["hypothesis"] for transcript in transcripts]
+    rows = read_rows(finished.folder / "data/features", recipe.folder / "data/filtered/test.csv")
+    features = np.stack([audio.pad(log_mel_of(row, 80), 300) for row in rows]).astype(np.float32)
+    ids = model.generate(torch.from_numpy(features), max_new_tokens=20)
+    plain = WhisperProcessor.from_pretrained(recipe.folder / "data/model")
+    assert [text.strip() for text in plain.batch_decode(ids, skip_special_tokens=True)] == heard
 
 
 def test_a_sampling_rate_the_model_does_not_hear_is_refused(finished, tmp_path):
