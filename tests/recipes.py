@@ -21,6 +21,7 @@ SMALL = {
     "train.save_steps": 2,
     "train.logging_steps": 1,
     "train.warmup_steps": 1,
+    "train.learning_rate": 1.0e-4,  # so that the model stays sure of what it writes, whatever the rounding
     "train.per_device_train_batch_size": 4,
     "train.generation_max_length": 24,
     "transcribe.max_new_tokens": 20,

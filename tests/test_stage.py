@@ -152,6 +152,10 @@ def test_a_full_disk_ends_with_what_to_do(tmp_path, save):
 
 
 def test_one_of_several_processes_hands_its_message_to_their_launcher(tmp_path, monkeypatch):
+    def ended(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(os, "_exit", ended)  # at once, in a real process
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
     with pytest.raises(SystemExit) as end, report_errors("train"):
         raise PermissionError("data/model is read-only")

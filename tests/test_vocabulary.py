@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from asr import vocabulary, whisper
+from asr.merges import bytes_of
 from asr.synthesis.phrases import dhivehi_phrase
 from tests.recipes import REPOSITORY
 from tests.test_audio import speechlike
@@ -206,7 +207,7 @@ def is_allowed(pair, characters):
 
 
 def is_intact(token, characters):
-    data = bytes(vocabulary.BYTE_OF[character] for character in token)
+    data = bytes_of(token)
     return "\ufffd" not in data.decode(errors="replace") or any(data in character for character in characters)
 
 
