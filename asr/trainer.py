@@ -1,7 +1,7 @@
 """Hugging Face's trainer, with steps and scores that do not depend on how rows are divided into batches."""
 
 import torch
-from transformers import Seq2SeqTrainer
+from transformers import Seq2SeqTrainer, TrainerCallback
 
 from asr.batches import NO_LOSS, EpochSampler, Examples
 
@@ -12,7 +12,9 @@ class WhisperTrainer(Seq2SeqTrainer):
     def _get_train_sampler(self, train_dataset: Examples | None = None) -> EpochSampler:
         args = self.args
         global_batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        return EpochSampler(len(self.train_dataset), global_batch, args.seed)
+        sampler = EpochSampler(len(self.train_dataset), global_batch, args.seed)
+        self.add_callback(EpochOrder(sampler, len(sampler) // global_batch))
+        return sampler
 
     def evaluation_loop(self, *args, **kwargs):
         """Score every row once, however many fill up the last batches of several processes.
@@ -39,6 +41,19 @@ class WhisperTrainer(Seq2SeqTrainer):
         rows = torch.stack([losses.sum(dim=1), (labels != NO_LOSS).sum(dim=1)], dim=1)
         self.row_losses.append(self.gather_function(rows))
         return None, ids, labels
+
+
+class EpochOrder(TrainerCallback):
+    """Tell the sampler which epoch begins.
+
+    The trainer's own word does not reach it in an epoch that several processes resume in its middle.
+    """
+
+    def __init__(self, sampler: EpochSampler, steps_per_epoch: int) -> None:
+        self.sampler, self.steps_per_epoch = sampler, steps_per_epoch
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.sampler.set_epoch(state.global_step // self.steps_per_epoch)
 
 
 class TokenLoss:

@@ -181,6 +181,7 @@ SETTINGS = {
     "train.max_steps": 7,
     "train.eval_steps": 3,
     "train.save_steps": 3,
+    "train.learning_rate": 1.5e-3,  # so that a difference shows
 }
 
 
@@ -257,7 +258,8 @@ def test_a_killed_training_of_two_processes_ends_as_an_undisturbed_one(tmp_path,
     recipe.share(finished)
     process = recipe.start("train", OMP_NUM_THREADS="1")
     deadline = time.monotonic() + 120
-    while not list(recipe.folder.glob(f"checkpoints/*/checkpoint-3/{manifest.NAME}")):
+    # In the middle of the second epoch, whose order has to be found again.
+    while not list(recipe.folder.glob(f"checkpoints/*/checkpoint-6/{manifest.NAME}")):
         assert time.monotonic() < deadline and process.poll() is None, "no checkpoint was written"
         time.sleep(0.01)
     process.kill()
