@@ -10,7 +10,6 @@ import argparse
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +20,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.recipes import REPOSITORY, Recipe
-from tests.test_dvc import ENVIRONMENT
+from tests.recipes import Recipe
+from tests.test_dvc import ENVIRONMENT, build
 
 ENDURING = {"train.max_steps": 40, "train.warmup_steps": 2}  # a checkpoint every 2 steps
 # A stage in proportion to what there is to lose.
@@ -108,20 +107,6 @@ class Run:
         return found
 
 
-def build(root: Path) -> Recipe:
-    """Make a repository with a small recipe of which nothing has run."""
-    root.mkdir()
-    recipe = Recipe(root, ENDURING)
-    for code in ("asr", "stages"):
-        (root / code).unlink()
-        shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (".gitignore", ".dvcignore"):
-        shutil.copy(REPOSITORY / name, root / name)
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
-        subprocess.run(command, cwd=root, env=ENVIRONMENT, check=True)
-    return recipe
-
-
 def undisturbed(recipe: Recipe, log: Path) -> dict[str, float]:
     """Run a recipe to its end; returns the seconds that each stage took, in their order."""
     run, began, seconds = Run(recipe, log), {}, {}
@@ -203,7 +188,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        whole, killed = build(root / "undisturbed"), build(root / "killed")
+        whole, killed = (build(root / name, ENDURING) for name in ("undisturbed", "killed"))
         seconds = undisturbed(whole, root / "undisturbed.txt")
         rows = disturbed(killed, seconds, args.kills, args.seed, root)
         expected, found = results(whole), results(killed)

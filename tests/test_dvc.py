@@ -23,22 +23,29 @@ ENVIRONMENT = {
 }
 
 
+def build(root: Path, changes: dict) -> Recipe:
+    """Make a git and DVC repository with a small recipe, of which nothing has run."""
+    root.mkdir(exist_ok=True)
+    recipe = Recipe(root, changes)
+    for code in ("asr", "stages"):
+        (root / code).unlink()
+        shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (".gitignore", ".dvcignore"):
+        shutil.copy(REPOSITORY / name, root / name)
+    for command in (["git", "init", "-q", "-b", "main"], ["dvc", "init", "-q"]):
+        subprocess.run(command, cwd=root, env=ENVIRONMENT, check=True)
+    return recipe
+
+
 class Repository:
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.recipe = Recipe(root, {})
-        for code in ("asr", "stages"):
-            (root / code).unlink()
-            shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in (".gitignore", ".dvcignore"):
-            shutil.copy(REPOSITORY / name, root / name)
-        self.run("git", "init", "-q", "-b", "main")
-        self.run("dvc", "init", "-q")
+        self.recipe = build(root, {})
         self.run("dvc", "repro")
         self.commit()
 
     def run(self, *command: str) -> str:
-        folder = self.root if command[0] == "git" or command[1] == "init" else self.recipe.folder
+        folder = self.root if command[0] == "git" else self.recipe.folder
         done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

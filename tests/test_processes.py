@@ -23,6 +23,12 @@ import os, sys, time
 from asr import processes
 from asr.stage import report_errors
 
+
+def say(*words):
+    # In one call: what two processes print into the same pipe is else mixed within a line.
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
+
 with report_errors("probe", alone=False):
     processes.start("probe", int(sys.argv[1]), several_machines="one-machine" not in sys.argv)
     rank, count = processes.rank(), processes.count()
@@ -32,12 +38,12 @@ with report_errors("probe", alone=False):
         raise KeyError(f"broken in {rank}")
     if f"die-{rank}" in sys.argv:
         os.kill(os.getpid(), 9)
-    print(rank, "of", count, "first" if processes.is_first() else "not first", flush=True)
+    say(rank, "of", count, "first" if processes.is_first() else "not first")
     if "sleep" in sys.argv:
         time.sleep(100)
     processes.together()
     if rank == count - 1:
-        print(processes.gather([rank, rank * 10]), flush=True)
+        say(processes.gather([rank, rank * 10]))
     else:
         processes.gather([rank, rank * 10])
 """
