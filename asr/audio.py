@@ -6,6 +6,7 @@ so that a five second clip is stored and computed as five seconds.
 """
 
 import io
+from functools import cache
 
 import numpy as np
 import soundfile
@@ -45,7 +46,7 @@ def decode(data: bytes) -> tuple[np.ndarray, int]:
         raise ValueError("not decodable: no samples")
     if not np.isfinite(samples).all():
         raise ValueError("not decodable: samples that are not finite")
-    return samples.mean(axis=1), rate
+    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1), rate
 
 
 def resample(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -78,13 +79,17 @@ def log_mel(samples: np.ndarray, mel_filters: np.ndarray) -> np.ndarray:
     # The transform reflects half a window at both ends; at the end it has to reflect silence.
     audio = torch.zeros(frames * HOP_LENGTH + N_FFT)
     audio[: len(samples)] = torch.from_numpy(samples)
-    window = torch.hann_window(N_FFT)
-    spectrum = torch.stft(audio, N_FFT, HOP_LENGTH, window=window, return_complex=True)
-    power = spectrum[:, :frames].abs() ** 2  # (201, n_frames)
+    spectrum = torch.stft(audio, N_FFT, HOP_LENGTH, window=_hann_window(), return_complex=True)
+    power = spectrum[:, :frames].abs().square_()  # (201, n_frames); in place, as below: allocating takes time
     mel = torch.from_numpy(mel_filters).to(torch.float32).T @ power.contiguous()
-    log_power = mel.clamp(min=10**LOG_POWER_FLOOR).log10()
+    log_power = mel.clamp_(min=10**LOG_POWER_FLOOR).log10_()
     log_power = torch.maximum(log_power, log_power.max() - DYNAMIC_RANGE)
-    return ((log_power + 4) / 4).numpy()
+    return log_power.add_(4).div_(4).numpy()
+
+
+@cache
+def _hann_window() -> torch.Tensor:
+    return torch.hann_window(N_FFT)
 
 
 def pad(features: np.ndarray, frames: int) -> np.ndarray:

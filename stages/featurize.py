@@ -25,7 +25,8 @@ from asr.shards import read_shards, write_shards
 from asr.stage import report_errors
 
 RAW, PRETRAINED, OUT = Path("data/raw"), Path("data/pretrained"), Path("data/features")
-ROWS_AT_ONCE = 1024  # handed to the workers before their results are written: bounds the memory
+ROWS_A_TASK = 16  # read and handed over together
+ROWS_AT_ONCE = 64 * ROWS_A_TASK  # given to the workers before their results are written: bounds the memory
 logger = logging.getLogger("featurize")
 
 
@@ -33,8 +34,9 @@ def featurize(raw: Dataset, extractor: WhisperFeatureExtractor) -> Iterator[dict
     """Featurize a corpus on all cores, in its order; yields rows of `FEATURES`."""
     with ProcessPoolExecutor(initializer=_start_worker, initargs=(raw, extractor.mel_filters)) as pool:
         for first in range(0, len(raw), ROWS_AT_ONCE):
-            rows = range(first, min(first + ROWS_AT_ONCE, len(raw)))
-            yield from pool.map(_featurize_row, rows, chunksize=16)
+            end = min(first + ROWS_AT_ONCE, len(raw))
+            for rows in pool.map(_featurize_rows, range(first, end, ROWS_A_TASK)):
+                yield from rows
 
 
 def featurize_clip(clip: dict, mel_filters: np.ndarray) -> dict:
@@ -66,11 +68,12 @@ def featurize_clip(clip: dict, mel_filters: np.ndarray) -> dict:
 def _start_worker(raw: Dataset, mel_filters: np.ndarray) -> None:
     global _raw, _mel_filters  # once a worker, not once a row
     torch.set_num_threads(1)
-    _raw, _mel_filters = raw, mel_filters
+    _raw, _mel_filters = raw.with_format("arrow"), mel_filters.astype(np.float32)
 
 
-def _featurize_row(index: int) -> dict:
-    return featurize_clip(_raw[index], _mel_filters)
+def _featurize_rows(first: int) -> list[dict]:
+    clips = _raw[first : first + ROWS_A_TASK].to_pylist()
+    return [featurize_clip(clip, _mel_filters) for clip in clips]
 
 
 def check_sampling_rate(extractor: WhisperFeatureExtractor, sampling_rate: int) -> None:

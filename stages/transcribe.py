@@ -15,17 +15,45 @@ from pathlib import Path
 import torch
 import transformers
 from datasets import Dataset
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from asr import processes, whisper
 from asr.audio import SAMPLE_RATE, n_frames
 from asr.batches import read_rows
 from asr.decoding import Hypothesis, transcribe
 from asr.features import log_mel_of, with_arrays
-from asr.params import load_params
+from asr.params import Params, load_params
 from asr.stage import report_errors
 
 FEATURES, FILTERED = Path("data/features"), Path("data/filtered")
 logger = logging.getLogger("transcribe")
+
+
+def load(
+    folder: Path, params: Params
+) -> tuple[WhisperProcessor, WhisperForConditionalGeneration]:
+    """Load a model to transcribe with: on a GPU, if there is one, in half precision."""
+    processor = whisper.load_processor(folder, params.model.language, params.model.task)
+    model = whisper.load_model(folder).eval()
+    if torch.cuda.is_available():
+        model = model.to("cuda", torch.float16)
+    return processor, model
+
+
+def transcribe_rows(
+    model: WhisperForConditionalGeneration, processor: WhisperProcessor, rows: Dataset, params: Params
+) -> list[Hypothesis]:
+    """Transcribe rows of `FEATURES`, in their order."""
+    features, n_mels = with_arrays(rows), model.config.num_mel_bins
+    return transcribe(
+        model,
+        processor,
+        [n_frames(round(duration_s * SAMPLE_RATE)) for duration_s in rows["duration_s"]],
+        lambda index: log_mel_of(features[index], n_mels),
+        params.model.language,
+        params.model.task,
+        **params.transcribe.model_dump(exclude={"num_processes"}),
+    )
 
 
 def write_transcripts(path: Path, rows: Dataset, hypotheses: list[Hypothesis]) -> None:
@@ -52,21 +80,9 @@ def main() -> None:
     processes.start("stages.transcribe", params.transcribe.num_processes, several_machines=False)
     transformers.utils.logging.disable_progress_bar()  # of loading weights; ours is enough
 
-    processor = whisper.load_processor(args.model, params.model.language, params.model.task)
-    model = whisper.load_model(args.model).eval()
-    if torch.cuda.is_available():
-        model = model.to("cuda", torch.float16)
+    processor, model = load(args.model, params)
     rows = read_rows(FEATURES, FILTERED / "test.csv")
-    features, n_mels = with_arrays(rows), model.config.num_mel_bins
-    hypotheses = transcribe(
-        model,
-        processor,
-        [n_frames(round(duration_s * SAMPLE_RATE)) for duration_s in rows["duration_s"]],
-        lambda index: log_mel_of(features[index], n_mels),
-        params.model.language,
-        params.model.task,
-        **params.transcribe.model_dump(exclude={"num_processes"}),
-    )
+    hypotheses = transcribe_rows(model, processor, rows, params)
     if processes.is_first():
         write_transcripts(args.out, rows, hypotheses)
     logger.info(

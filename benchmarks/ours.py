@@ -1,0 +1,86 @@
+"""Our way: the stages' own functions, on the recipe in the current folder, taking turns with the notebook's.
+
+python -m benchmarks.ours prepare ROUNDS | train STEPS_PER_TURN | evaluate ROUNDS
+"""
+
+import json
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperProcessor
+
+from asr import adaptation, audio, resuming, whisper
+from asr.batches import read_rows
+from asr.features import FEATURES as SCHEMA
+from asr.params import Params
+from asr.shards import read_shards, write_shards
+from benchmarks import turns
+from stages.featurize import featurize
+from stages.train import prepare as prepare_training
+from stages.transcribe import load, transcribe_rows
+
+RAW, FEATURES, TEST = Path("data/raw"), Path("data/features"), Path("data/filtered/test.csv")
+PRETRAINED, MODEL = Path("data/pretrained"), Path("data/model")
+CHECKPOINTS, HEARD = Path("checkpoints"), Path("ours.json")
+
+
+def prepare(params: Params, rounds: int) -> dict:
+    """Turn all clips into features, so many times over."""
+    extractor, raw = WhisperFeatureExtractor.from_pretrained(PRETRAINED), read_shards(RAW)
+    for _ in range(rounds):
+        with turns.turn(len(raw)):
+            write_shards(FEATURES, featurize(raw, extractor), SCHEMA)
+    clips = raw["audio"][:]
+    begun = time.perf_counter()
+    for clip in clips:
+        audio.decode(clip)
+    return {
+        "bytes": sum(file.stat().st_size for file in FEATURES.iterdir()),
+        "decoding_alone": (time.perf_counter() - begun) / len(clips),
+    }
+
+
+def train(params: Params, steps_per_turn: int) -> dict:
+    """Train for `train.max_steps`; validation comes after the last turn."""
+    trainer = prepare_training(params, CHECKPOINTS)
+    turns.train(trainer, steps_per_turn, partial(resuming.train_from, trainer, None))
+    whisper.save(adaptation.merged(trainer.model), trainer.processing_class, MODEL)
+    return {}
+
+
+def evaluate(params: Params, rounds: int) -> dict:
+    """Transcribe the test rows, so many times over, and once more the plain way."""
+    processor, model = load(MODEL, params)
+    rows = read_rows(FEATURES, TEST)
+    for _ in range(rounds):
+        with turns.turn(len(rows)):
+            heard = [hypothesis.text for hypothesis in transcribe_rows(model, processor, rows, params)]
+    HEARD.write_text(json.dumps(heard, ensure_ascii=False))
+    plain = transcribe_plainly(model, processor, params)
+    return {"clips": len(rows), "same_as_plain": sum(map(str.__eq__, heard, plain))}
+
+
+def transcribe_plainly(
+    model: WhisperForConditionalGeneration, processor: WhisperProcessor, params: Params
+) -> list[str]:
+    """Transcribe the test rows one by one, from their audio, through Hugging Face's own feature extractor."""
+    texts = []
+    for clip in read_rows(RAW, TEST):
+        samples = audio.resample(*audio.decode(clip["audio"]))
+        inputs = processor(samples, sampling_rate=audio.SAMPLE_RATE, return_tensors="pt")
+        with torch.inference_mode():
+            ids = model.generate(
+                inputs.input_features.to(model.device, model.dtype),
+                language=params.model.language,
+                task=params.model.task,
+                max_new_tokens=params.transcribe.max_new_tokens,
+                num_beams=params.transcribe.num_beams,
+            )
+        texts.append(processor.decode(ids[0], skip_special_tokens=True).strip())
+    return texts
+
+
+if __name__ == "__main__":
+    turns.serve([prepare, train, evaluate])

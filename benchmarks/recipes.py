@@ -1,0 +1,59 @@
+"""A recipe for a benchmark: somebody's parameters and corpus, in a folder of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from asr import audio
+from asr.corpus import RAW_FEATURES
+from asr.shards import read_shards, write_shards
+
+REPOSITORY = Path(__file__).parent.parent
+PATHS = ("download.archive", "download.folder.path", "pretrained.name")  # relative to the recipe's folder
+
+
+def make_recipe(recipe: Path, changes: list[str], folder: Path) -> None:
+    """Copy a recipe's parameters to a folder, with changes such as "train.max_steps=40"."""
+    params = yaml.safe_load((recipe / "params.yaml").read_text(encoding="utf-8"))
+    for change in changes:
+        name, _, value = change.partition("=")
+        section, key = _find(params, name)
+        section[key] = yaml.safe_load(value)
+    params["train"]["eval_steps"] = params["train"]["save_steps"] = params["train"]["max_steps"]
+    for section, key in (_find(params, name) for name in PATHS):
+        if (recipe / section[key]).exists():
+            section[key] = str((recipe / section[key]).resolve())
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+def _find(params: dict, name: str) -> tuple[dict, str]:
+    *sections, key = name.split(".")
+    for section in sections:
+        params = params[section]
+    if key not in params:
+        raise KeyError(f"params.yaml has no {name}")
+    return params, key
+
+
+def run_stage(stage: str, folder: Path) -> None:
+    """Run a stage as dvc.yaml does."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=environment, check=True)
+
+
+def keep_readable(raw: Path, window_s: float) -> float:
+    """Drop clips that do not decode, have no sentence or exceed the window; returns the hours that remain."""
+    clips, hours = [], 0.0
+    for clip in read_shards(raw):
+        try:
+            samples, rate = audio.decode(clip["audio"])
+        except ValueError:
+            continue
+        if clip["sentence"].strip() and len(samples) / rate <= window_s:
+            clips.append(clip)
+            hours += len(samples) / rate / 3600
+    write_shards(raw, clips, RAW_FEATURES)
+    return hours

@@ -1,0 +1,40 @@
+"""A benchmark's results as a table for people, in Markdown."""
+
+
+def table(results: dict) -> str:
+    """Lay results out: the notebook's figure, ours, and how many times better ours is."""
+    rows = [
+        _row("preparation, ms a clip", results["prepare"], 1e3),
+        _row("stored, MB an hour of audio", results["store"], 1e-6),
+        _row("training, samples/s", results["train"], 1),
+        _row("evaluation, s a clip", results["evaluate"], 1),
+        *(_row(f"peak memory, {name}, GB", row, 1e-9) for name, row in results["rss"].items()),
+        *(_row(f"peak GPU memory, {name}, GB", row, 1e-9) for name, row in results["cuda"].items()),
+    ]
+    for name, change in results["error_rates"].items():
+        difference = (
+            f"{change['after'] - change['before']:+.1f} ({change['low']:+.1f} to {change['high']:+.1f})"
+        )
+        rows.append(f"| {name}, % | {change['before']:.1f} | {change['after']:.1f} | {difference} |")
+    corpus, settings, machine = results["corpus"], results["settings"], results["machine"]
+    plain = results["same_as_plain"]
+    share = results["prepare"]["ours"] / results["decoding_alone"]
+    return "\n".join(
+        [
+            f"{corpus['train']} training and {corpus['test']} test clips, {corpus['hours']:.2f} h in all;"
+            f" {settings['steps']} steps of {settings['batch_size']}, a window of {settings['window_s']} s",
+            "",
+            "| | notebook | ours | ratio |",
+            "|---|---:|---:|---:|",
+            *rows,
+            "",
+            f"Ours: preparation takes {share:.2f} times what one core takes to decode the clips and no more;"
+            f" {plain['same_as_plain']} of {plain['clips']} transcripts are those of one clip at a time.",
+            ", ".join(f"{name} {value}" for name, value in machine.items() if value is not None),
+        ]
+    )
+
+
+def _row(what: str, row: dict, scale: float) -> str:
+    notebook, ours = (f"{row[side] * scale:.3g}" for side in ("notebook", "ours"))
+    return f"| {what} | {notebook} | {ours} | {row['ratio']:.1f} |"
