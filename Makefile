@@ -1,11 +1,12 @@
 # make sample         the embedded recipe, from nothing to a word error rate
 # make test           the tests
 # make lint           ruff
+# make benchmark      the notebook beside this pipeline, on one corpus: docs/benchmarks.md
 # make test-browser   the report in a headless Chromium, installed first
 PYTHON ?= python3
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sample test test-browser lint
+.PHONY: sample test test-browser lint benchmark
 
 sample: .venv/installed
 	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
@@ -13,6 +14,9 @@ sample: .venv/installed
 
 test: .venv/installed
 	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest
+
+benchmark: .venv/installed
+	.venv/bin/python -m benchmarks.run $(ARGS)
 
 test-browser: .venv/installed
 	$(PIP_INSTALL) --editable ".[browser]"

@@ -52,28 +52,27 @@ class Examples(torch.utils.data.Dataset):
         speeds: list[float],
     ) -> None:
         self.rows, self.raw, self.mel_filters = with_arrays(rows), raw, mel_filters
-        # The tokenizer puts the start token first; the model does that itself.
-        self.labels = [ids[1:] for ids in tokenizer(rows["sentence"][:]).input_ids]
-        durations = rows["duration_s"][:]
-        self.items = [
-            (row, speed)
-            for speed in speeds
-            for row, duration_s in enumerate(durations)
-            if duration_s / speed <= window_s
-        ]
+        # Spelled when they are asked for: the ids of a large corpus would fill the memory of every worker.
+        self.sentences, self.tokenizer = rows.select_columns("sentence"), tokenizer
+        durations = np.asarray(rows["duration_s"][:], dtype=np.float64)
+        fitting = [np.flatnonzero(durations / speed <= window_s) for speed in speeds]
+        self.item_rows = np.concatenate(fitting)
+        self.item_speeds = np.repeat(speeds, [len(of_speed) for of_speed in fitting])
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.item_rows)
 
     def __getitem__(self, index: int) -> dict:
         """Return features, (n_mels, n_frames), and labels: prompt without the start token, text, end."""
-        row, speed = self.items[index]
+        row, speed = int(self.item_rows[index]), float(self.item_speeds[index])
         if speed == 1:
             features = log_mel_of(self.rows[row], self.mel_filters.shape[1])
         else:
             samples, rate = audio.decode(self.raw[row]["audio"])
             features = audio.log_mel(audio.resample(samples, rate * speed), self.mel_filters)
-        return {"features": features, "labels": self.labels[row]}
+        # The tokenizer puts the start token first; the model does that itself.
+        labels = self.tokenizer(self.sentences[row]["sentence"]).input_ids[1:]
+        return {"features": features, "labels": labels}
 
 
 class EpochSampler(Sampler):
@@ -89,7 +88,7 @@ class EpochSampler(Sampler):
         self.length = max(1, n_rows // global_batch) * global_batch
 
     def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch  # the trainer says which, so a resumed epoch has the order that it had
+        self.epoch = epoch  # asr/trainer.py says which, so a resumed epoch has the order that it had
 
     def __len__(self) -> int:
         return self.length

@@ -43,6 +43,12 @@ def load_model(folder: str | Path, **settings) -> WhisperForConditionalGeneratio
     return model
 
 
+def load_for_transcription(folder: str | Path) -> WhisperForConditionalGeneration:
+    """Load a checkpoint to transcribe with: on a GPU, if there is one, in half precision."""
+    model = load_model(folder).eval()
+    return model.to("cuda", torch.float16) if torch.cuda.is_available() else model
+
+
 def window_s(model: WhisperForConditionalGeneration) -> int:
     """Return the seconds of audio that a model takes in at once: 30 as published."""
     return model.config.max_source_positions // POSITIONS_PER_SECOND

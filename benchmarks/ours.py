@@ -19,7 +19,7 @@ from asr.shards import read_shards, write_shards
 from benchmarks import turns
 from stages.featurize import featurize
 from stages.train import prepare as prepare_training
-from stages.transcribe import load, transcribe_rows
+from stages.transcribe import transcribe_rows
 
 RAW, FEATURES, TEST = Path("data/raw"), Path("data/features"), Path("data/filtered/test.csv")
 PRETRAINED, MODEL = Path("data/pretrained"), Path("data/model")
@@ -52,7 +52,8 @@ def train(params: Params, steps_per_turn: int) -> dict:
 
 def evaluate(params: Params, rounds: int) -> dict:
     """Transcribe the test rows, so many times over, and once more the plain way."""
-    processor, model = load(MODEL, params)
+    processor = whisper.load_processor(MODEL, params.model.language, params.model.task)
+    model = whisper.load_for_transcription(MODEL)
     rows = read_rows(FEATURES, TEST)
     for _ in range(rounds):
         with turns.turn(len(rows)):

@@ -22,7 +22,9 @@ from asr.shards import read_shards
 from benchmarks.machine import machine
 from benchmarks.recipes import REPOSITORY, keep_readable, make_recipe, run_stage
 from benchmarks.sides import Side, alternate
-from benchmarks.table import table
+from benchmarks.table import put_into_page, table
+
+RESULTS = REPOSITORY / "benchmarks/results.json"  # and the table in docs/benchmarks.md
 
 
 def error_rates(folder: Path) -> dict[str, Change]:
@@ -83,7 +85,7 @@ def benchmark(recipe: Path, changes: list[str], rounds: int, steps_per_turn: int
         "turns": {name: {side: sides[side].taken for side in sides} for name, sides in phases.items()},
         "corpus": {"hours": hours, **roles},
         "settings": {
-            "changes": changes,
+            "changes": [_without_folders(change) for change in changes],
             "steps": params.train.max_steps,
             "batch_size": params.train.per_device_train_batch_size,
             "window_s": params.model.audio_window_s,
@@ -91,6 +93,12 @@ def benchmark(recipe: Path, changes: list[str], rounds: int, steps_per_turn: int
         "machine": machine(),
     }
     return results
+
+
+def _without_folders(change: str) -> str:
+    """Shorten a path, as in "download.archive=/where/it/is.tar.gz", to its name."""
+    name, _, value = change.partition("=")
+    return f"{name}={Path(value).name}" if Path(value).is_absolute() else change
 
 
 def main() -> None:
@@ -101,10 +109,12 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3, help="of preparation and of evaluation")
     parser.add_argument("--steps-per-turn", type=int, default=5)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results.json"))
+    parser.add_argument("--json", type=Path, default=RESULTS)
     args = parser.parse_args()
     results = benchmark(args.recipe, args.changes, args.rounds, args.steps_per_turn)
     args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if args.json == RESULTS:
+        put_into_page("results", table(results))
     print(table(results))
 
 

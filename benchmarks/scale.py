@@ -25,7 +25,9 @@ from asr.shards import read_shards
 from benchmarks.machine import machine
 from benchmarks.memory import watch
 from benchmarks.recipes import REPOSITORY, keep_readable, make_recipe, run_stage
+from benchmarks.table import put_into_page
 
+RESULTS = REPOSITORY / "benchmarks/scale.json"  # and the table in docs/benchmarks.md
 LOCALE = "xx"
 COLUMNS = ("client_id", "path", "sentence")
 TABLES = {"train": "train", "validation": "dev", "test": "test"}
@@ -137,7 +139,7 @@ def main() -> None:
         "-S", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="change a parameter"
     )
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/scale.json"))
+    parser.add_argument("--json", type=Path, default=RESULTS)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -148,6 +150,8 @@ def main() -> None:
         runs = {copies: measure(args.recipe, args.changes, raw, copies) for copies in args.copies}
     results = {"runs": runs, "machine": machine()}
     args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if args.json == RESULTS:
+        put_into_page("scale", table(results))
     print(table(results))
 
 

@@ -11,17 +11,19 @@ from benchmarks.memory import watch
 from benchmarks.recipes import REPOSITORY
 from benchmarks.turns import MARK
 
+MODULES = {"notebook": "benchmarks.notebook", "ours": "benchmarks.ours"}
+
 
 class Side:
-    """A process that takes turns, `python -m benchmarks.NAME PHASE NUMBER`, and what it said."""
+    """A process that takes turns, `python -m MODULE PHASE NUMBER`, and what it said."""
 
-    def __init__(self, name: str, phase: str, number: int, folder: Path) -> None:
+    def __init__(self, module: str, phase: str, number: int, folder: Path) -> None:
         self.taken: list[dict] = []  # seconds and n_clips of each turn
         self.result: dict | None = None
         self.cuda_bytes: int | None = None
-        self.log = folder / f"{name}-{phase}.log"
+        self.log = folder / f"{module}-{phase}.log"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"benchmarks.{name}", phase, str(number)],
+            [sys.executable, "-m", module, phase, str(number)],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
             stdin=subprocess.PIPE,
@@ -58,9 +60,9 @@ class Side:
         return self.watcher.result().rss
 
 
-def alternate(phase: str, number: int, folder: Path) -> dict[str, Side]:
+def alternate(phase: str, number: int, folder: Path, modules: dict[str, str] = MODULES) -> dict[str, Side]:
     """Let both sides take turns until both have ended."""
-    sides = {name: Side(name, phase, number, folder) for name in ("notebook", "ours")}
+    sides = {name: Side(module, phase, number, folder) for name, module in modules.items()}
     while any(side.result is None for side in sides.values()):
         for side in sides.values():
             if side.result is None:

@@ -1,4 +1,16 @@
-"""A benchmark's results as a table for people, in Markdown."""
+"""Results for people: tables in Markdown, and the page that they go to."""
+
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parent.parent / "docs/benchmarks.md"
+
+
+def put_into_page(name: str, text: str, page: Path = PAGE) -> None:
+    """Replace what stands on a page between the lines `<!-- name -->` and `<!-- /name -->`."""
+    old = page.read_text(encoding="utf-8")
+    before, _, after = re.split(f"(?<=<!-- {name} -->\n)(.*?)(?=<!-- /{name} -->)", old, flags=re.DOTALL)
+    page.write_text(f"{before}{text}\n{after}", encoding="utf-8")
 
 
 def table(results: dict) -> str:

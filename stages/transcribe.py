@@ -12,7 +12,6 @@ import json
 import logging
 from pathlib import Path
 
-import torch
 import transformers
 from datasets import Dataset
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
@@ -27,17 +26,6 @@ from asr.stage import report_errors
 
 FEATURES, FILTERED = Path("data/features"), Path("data/filtered")
 logger = logging.getLogger("transcribe")
-
-
-def load(
-    folder: Path, params: Params
-) -> tuple[WhisperProcessor, WhisperForConditionalGeneration]:
-    """Load a model to transcribe with: on a GPU, if there is one, in half precision."""
-    processor = whisper.load_processor(folder, params.model.language, params.model.task)
-    model = whisper.load_model(folder).eval()
-    if torch.cuda.is_available():
-        model = model.to("cuda", torch.float16)
-    return processor, model
 
 
 def transcribe_rows(
@@ -80,7 +68,8 @@ def main() -> None:
     processes.start("stages.transcribe", params.transcribe.num_processes, several_machines=False)
     transformers.utils.logging.disable_progress_bar()  # of loading weights; ours is enough
 
-    processor, model = load(args.model, params)
+    processor = whisper.load_processor(args.model, params.model.language, params.model.task)
+    model = whisper.load_for_transcription(args.model)
     rows = read_rows(FEATURES, FILTERED / "test.csv")
     hypotheses = transcribe_rows(model, processor, rows, params)
     if processes.is_first():

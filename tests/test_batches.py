@@ -87,7 +87,7 @@ def test_rows_are_opened_by_number_and_checked_by_id(finished, tmp_path):
 def test_every_row_comes_once_at_every_speed_but_not_over_the_window(processor):
     at_speeds = examples(processor, [0.9, 1.0, 1.1])
     assert len(at_speeds) == 3 + 3 + 3 - 1  # 2.8 s at 0.9 would be 3.1 s
-    for item, (row, speed) in zip(at_speeds, at_speeds.items, strict=True):
+    for item, row, speed in zip(at_speeds, at_speeds.item_rows, at_speeds.item_speeds, strict=True):
         expected = audio.n_frames(round(SECONDS[row] * 16_000 / speed))
         assert abs(item["features"].shape[1] - expected) <= 1
         assert item["labels"] == examples(processor, [1.0])[row]["labels"]

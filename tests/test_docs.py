@@ -1,9 +1,12 @@
 """The figures that a page in docs/ states are those that the code gives."""
 
+import json
+
 import evaluate
 import pytest
 
 from asr import error_rates
+from benchmarks import scale, table
 from tests.recipes import REPOSITORY
 
 PAGE = (REPOSITORY / "docs/metrics.md").read_text().splitlines()
@@ -23,3 +26,19 @@ def test_the_figures_on_the_metrics_page(what, hypothesis, wer, cer, ortho, basi
     found = metric.compute(predictions=[hypothesis], references=[REFERENCE])
     stated = {"wer": wer, "cer": cer, "wer_ortho": ortho, "wer_whisper_basic": basic}
     assert {name: f"{found[name]:.1f}" for name in stated} == stated
+
+
+@pytest.mark.parametrize(("name", "laid_out"), [("results", table.table), ("scale", scale.table)])
+def test_the_benchmarks_page_has_the_results_that_are_stored(name, laid_out):
+    results = json.loads((REPOSITORY / f"benchmarks/{name}.json").read_text())
+    page = (REPOSITORY / "docs/benchmarks.md").read_text()
+    assert f"<!-- {name} -->\n{laid_out(results)}\n<!-- /{name} -->" in page
+
+
+def test_results_replace_those_that_stood_on_the_page(tmp_path):
+    page = tmp_path / "page.md"
+    around = "a\n<!-- scale -->\n{}<!-- /scale -->\nb\n<!-- results -->\n<!-- /results -->\n"
+    page.write_text(around.format("old\n"))
+    for text in ("first", "| second |\n| \\1 |"):
+        table.put_into_page("scale", text, page)
+    assert page.read_text() == around.format("| second |\n| \\1 |\n")

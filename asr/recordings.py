@@ -1,0 +1,106 @@
+"""Recordings of any length: read as a stream, cut where it is quiet into pieces that fit a window."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from asr import audio
+from asr.audio import SAMPLE_RATE
+
+BLOCK_S = 30  # of a recording that are decoded at a time
+EARLIEST_CUT = 0.3  # of a window
+PAUSE_S = 0.2  # over which a cut has to be quiet
+SILENCE = 10 ** (-70 / 20)  # full scale is 1: what is never louder than -70 dB has nothing to hear
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a recording that fits a model's window."""
+
+    start_s: float
+    end_s: float
+    features: np.ndarray | None  # log-mel, float16, shape = (n_mels, n_frames); None where it is silent
+
+
+def pieces(recording: str | Path | bytes, window_s: float, mel_filters: np.ndarray) -> Iterator[Piece]:
+    """Cut a recording into pieces, one after the other, that leave nothing out.
+
+    Parameters
+    ----------
+    recording: a path, or an encoded file: libsndfile's formats, mp3 among them
+    mel_filters: shape = (201, n_mels)
+
+    Raises
+    ------
+    ValueError: no audio, or samples that are not finite.
+    """
+    start = 0
+    for samples in cut(read(recording), round(window_s * SAMPLE_RATE)):
+        end = start + len(samples)
+        features = None
+        if np.abs(samples).max() > SILENCE:
+            features = audio.log_mel(samples, mel_filters).astype(np.float16)
+        yield Piece(start / SAMPLE_RATE, end / SAMPLE_RATE, features)
+        start = end
+
+
+def read(recording: str | Path | bytes) -> Iterator[np.ndarray]:
+    """Decode and resample a recording block by block; yields float32, shape = (n_samples,), 16 kHz."""
+    file = io.BytesIO(recording) if isinstance(recording, bytes) else str(recording)
+    try:
+        with soundfile.SoundFile(file) as sound:
+            resampler = soxr.ResampleStream(sound.samplerate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+            blocks = sound.blocks(BLOCK_S * sound.samplerate, dtype="float32", always_2d=True)
+            for block in blocks:
+                if not np.isfinite(block).all():
+                    raise ValueError("not decodable: samples that are not finite")
+                samples = block.mean(axis=1)
+                if sound.samplerate != SAMPLE_RATE:
+                    samples = resampler.resample_chunk(samples)
+                yield samples
+            if sound.samplerate != SAMPLE_RATE:
+                yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise ValueError(f"not decodable: {getattr(error, 'error_string', error)}") from error
+
+
+def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:
+    """Join blocks and cut them anew into pieces of at most `window` samples, each cut where it is quietest.
+
+    Two windows are looked at before a cut, so that the last two pieces can be even: models make things up
+    for a last piece of half a second.
+    """
+    waiting = np.zeros(0, np.float32)
+    for block in blocks:
+        waiting = np.concatenate([waiting, block])
+        while len(waiting) > 2 * window:
+            at = quietest(waiting, int(EARLIEST_CUT * window), window)
+            yield waiting[:at]
+            waiting = waiting[at:]
+    if len(waiting) > window:
+        middle, reach = len(waiting) // 2, window - -(-len(waiting) // 2)
+        reach = min(reach, int((0.5 - EARLIEST_CUT) * window))
+        at = quietest(waiting, middle - reach, middle + reach)
+        yield waiting[:at]
+        waiting = waiting[at:]
+    if len(waiting):
+        yield waiting
+
+
+def quietest(samples: np.ndarray, first: int, last: int) -> int:
+    """Return the sample from `first` to `last` around which it is quietest; the last of equals."""
+    half = int(PAUSE_S * SAMPLE_RATE) // 2
+    around = samples[max(0, first - half) : last + half].astype(np.float64)
+    power = np.concatenate([np.zeros(1), np.cumsum(around**2)])
+    centres = np.arange(first, last + 1)
+    offset = max(0, first - half)
+    begins = np.maximum(centres - half - offset, 0)
+    ends = np.minimum(centres + half - offset, len(around))
+    loudness = (power[ends] - power[begins]) / np.maximum(ends - begins, 1)
+    ties = np.flatnonzero(loudness <= loudness.min() * 1.001 + 1e-12)
+    return int(centres[ties[-1]])

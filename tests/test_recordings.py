@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from transformers import WhisperFeatureExtractor
+
+from asr import audio, recordings
+from tests.test_audio import encoded, speechlike
+
+MEL_FILTERS = WhisperFeatureExtractor().mel_filters
+SECOND = audio.SAMPLE_RATE
+
+
+def in_blocks(samples, size=50_000):
+    return (samples[first : first + size] for first in range(0, len(samples), size))
+
+
+@pytest.mark.parametrize("seconds", [0.05, 2.9, 3.0, 3.1, 5.9, 6.1, 8.95, 9.05, 61.3])
+def test_pieces_leave_nothing_out_fit_the_window_and_none_is_a_crumb(seconds):
+    samples = speechlike(round(seconds * SECOND))
+    pieces = list(recordings.cut(in_blocks(samples), 3 * SECOND))
+    np.testing.assert_array_equal(np.concatenate(pieces), samples)
+    lengths = [len(piece) / SECOND for piece in pieces]
+    assert max(lengths) <= 3
+    assert min(lengths) >= min(seconds, 0.9)
+
+
+def test_how_a_recording_comes_in_changes_nothing():
+    samples = speechlike(20 * SECOND)
+    cuts = [[len(p) for p in recordings.cut(in_blocks(samples, size), 3 * SECOND)] for size in (1_001, 480_000)]
+    assert cuts[0] == cuts[1]
+
+
+def test_cuts_are_made_in_the_pauses():
+    samples = speechlike(14 * SECOND) + 0.1
+    pauses = [(2.0, 2.3), (4.5, 4.8), (6.6, 6.9), (9.2, 9.5), (11.4, 11.7)]
+    for begin, end in pauses:
+        samples[round(begin * SECOND) : round(end * SECOND)] = 0
+    ends = np.cumsum([len(piece) for piece in recordings.cut(in_blocks(samples), 3 * SECOND)]) / SECOND
+    assert all(begin < end < stop for end, (begin, stop) in zip(ends, pauses, strict=False))
+    assert len(ends) == 6
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "kind"),
+    [(48_000, 1, {"format": "MP3"}), (44_100, 2, {"format": "FLAC"}), (16_000, 1, {"format": "WAV"})],
+)
+def test_a_stream_is_what_the_stages_decode(rate, channels, kind, tmp_path):
+    samples = speechlike(40 * rate)
+    data = encoded(np.stack([samples, samples / 2], axis=1)[:, :channels], rate, **kind)
+    (tmp_path / "recording").write_bytes(data)
+    expected = audio.resample(*audio.decode(data))
+    for recording in (data, tmp_path / "recording"):
+        found = np.concatenate(list(recordings.read(recording)))
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_short_recording_has_the_features_of_the_stages():
+    samples = speechlike(2 * SECOND)
+    data = encoded(samples, SECOND, format="WAV", subtype="FLOAT")
+    (piece,) = recordings.pieces(data, 3, MEL_FILTERS)
+    assert (piece.start_s, piece.end_s) == (0, 2)
+    np.testing.assert_array_equal(piece.features, audio.log_mel(samples, MEL_FILTERS).astype(np.float16))
+
+
+def test_silence_is_not_listened_to():
+    samples = np.concatenate([speechlike(3 * SECOND), np.zeros(9 * SECOND, np.float32)])
+    pieces = list(recordings.pieces(encoded(samples, SECOND, format="WAV"), 3, MEL_FILTERS))
+    assert pieces[0].features is not None and pieces[-1].features is None
+    assert pieces[-1].end_s == 12
+    assert [piece.start_s for piece in pieces[1:]] == [piece.end_s for piece in pieces[:-1]]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"a text file", encoded(np.full(100, np.nan, np.float32), SECOND, format="WAV", subtype="FLOAT")],
+    ids=["text", "nan"],
+)
+def test_what_is_no_audio_is_refused(data):
+    with pytest.raises(ValueError, match="not decodable"):
+        list(recordings.read(data))
