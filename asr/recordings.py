@@ -13,8 +13,14 @@ from asr import audio
 from asr.audio import SAMPLE_RATE
 
 BLOCK_S = 30  # of a recording that are decoded at a time
-EARLIEST_CUT = 0.3  # of a window
-PAUSE_S = 0.2  # over which a cut has to be quiet
+PAUSE_S = 0.4  # that parts two pieces
+PAUSE = round(PAUSE_S * SAMPLE_RATE)
+LEAD = SAMPLE_RATE // 20  # of a pause that is left before what follows
+FRAME = SAMPLE_RATE // 100  # of which it is decided whether it is quiet
+FLOOR_DB, DISTINCT_DB = -80.0, 12.0
+QUIET = 0.35
+EARLIEST_CUT = 0.3  # of a window, where there is no pause
+AROUND_S = 0.2  # over which a cut has to be quiet then
 SILENCE = 10 ** (-70 / 20)  # full scale is 1: what is never louder than -70 dB has nothing to hear
 
 
@@ -70,31 +76,60 @@ def read(recording: str | Path | bytes) -> Iterator[np.ndarray]:
 
 
 def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:
-    """Join blocks and cut them anew into pieces of at most `window` samples, each cut where it is quietest.
+    """Join blocks and cut them anew into pieces of at most `window` samples.
 
-    Two windows are looked at before a cut, so that the last two pieces can be even: models make things up
-    for a last piece of half a second.
+    A pause of PAUSE_S always parts two pieces: a model that was trained on single sentences does badly with
+    two of them. What is longer than the window without such a pause is cut where it is quietest, and then
+    evenly: models make things up for a last piece of half a second.
     """
-    waiting = np.zeros(0, np.float32)
-    for block in blocks:
-        waiting = np.concatenate([waiting, block])
-        while len(waiting) > 2 * window:
+    waiting, ended = np.zeros(0, np.float32), False
+    while not ended or len(waiting):
+        while not ended and len(waiting) <= 2 * window + 2 * PAUSE:
+            block = next(blocks, None)
+            ended = block is None
+            waiting = waiting if ended else np.concatenate([waiting, block])
+        if not len(waiting):
+            return
+        at = _first_pause(waiting[: window + PAUSE], window)
+        if at is None and len(waiting) > 2 * window:
             at = quietest(waiting, int(EARLIEST_CUT * window), window)
-            yield waiting[:at]
-            waiting = waiting[at:]
-    if len(waiting) > window:
-        middle, reach = len(waiting) // 2, window - -(-len(waiting) // 2)
-        reach = min(reach, int((0.5 - EARLIEST_CUT) * window))
-        at = quietest(waiting, middle - reach, middle + reach)
+        elif at is None and len(waiting) > window:
+            middle, reach = len(waiting) // 2, window - -(-len(waiting) // 2)
+            reach = min(reach, int((0.5 - EARLIEST_CUT) * window))
+            at = quietest(waiting, middle - reach, middle + reach)
         yield waiting[:at]
-        waiting = waiting[at:]
-    if len(waiting):
-        yield waiting
+        waiting = waiting[at:] if at else waiting[:0]
+
+
+def _first_pause(samples: np.ndarray, window: int) -> int | None:
+    """Find the end of the first pause after something was said; None if there is none within the window.
+
+    What counts as quiet depends on how loud the rest is: QUIET of the way from the quietest to the loudest
+    twentieth, in decibels.
+    """
+    n_frames = len(samples) // FRAME
+    if not n_frames:
+        return None
+    power = (samples[: n_frames * FRAME].reshape(n_frames, FRAME).astype(np.float64) ** 2).mean(axis=1)
+    loudness = np.maximum(10 * np.log10(power + 1e-12), FLOOR_DB)
+    low, high = np.percentile(loudness, [5, 95])
+    if high - low < DISTINCT_DB:
+        return None  # all speech, or all noise
+    speech = np.flatnonzero(loudness >= low + QUIET * (high - low))  # frames in which something is heard
+    pauses = np.diff(speech) - 1
+    long = np.flatnonzero(pauses * FRAME >= PAUSE)
+    if len(long):
+        at = speech[long[0] + 1] * FRAME - LEAD
+    elif (n_frames - 1 - speech[-1]) * FRAME >= PAUSE:
+        at = n_frames * FRAME  # goes on in silence
+    else:
+        return None
+    return min(int(at), window)
 
 
 def quietest(samples: np.ndarray, first: int, last: int) -> int:
     """Return the sample from `first` to `last` around which it is quietest; the last of equals."""
-    half = int(PAUSE_S * SAMPLE_RATE) // 2
+    half = int(AROUND_S * SAMPLE_RATE) // 2
     around = samples[max(0, first - half) : last + half].astype(np.float64)
     power = np.concatenate([np.zeros(1), np.cumsum(around**2)])
     centres = np.arange(first, last + 1)
