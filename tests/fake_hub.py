@@ -1,11 +1,19 @@
-"""The model hub on this machine: as much of its interface as `datasets`, `transformers` and their client ask."""
+"""The model hub on this machine: as much of it as `datasets`, `transformers` and their client ask for."""
 
 import hashlib
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.servers import Handler, reply
+import datasets
+import pytest
+from huggingface_hub import HfFileSystem, constants
+
+from tests.servers import Handler, reply, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -113,3 +121,32 @@ class Hub:
         """Refuse, and repeat the key that was sent, in header and body."""
         message = f"{code}, you sent {sent}"
         reply(handler, status, {"error": message}, X_Error_Code=code, X_Error_Message=message)
+
+
+@contextmanager
+def in_place_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
+    """Yield a function that serves a hub in place of the real one. The cache is empty, and nothing waits."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    patient = SimpleNamespace(sleep=lambda s: None, time=time.time)
+    monkeypatch.setattr("huggingface_hub.utils._http.time", patient)
+    monkeypatch.setattr("huggingface_hub.file_download.time", patient)
+    with ExitStack() as stack:
+
+        def serve(answer: Callable[[Handler], None]) -> Callable[[Handler], None]:
+            url = stack.enter_context(serving(answer))
+            template = url + "/{repo_id}/resolve/{revision}/{filename}"
+            monkeypatch.setattr(constants, "ENDPOINT", url)
+            monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+            monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", url)
+            monkeypatch.setattr(datasets.config, "HF_ENDPOINT", url)
+            template = url + "/datasets/{repo_id}/resolve/{revision}/{path}"
+            monkeypatch.setattr(datasets.config, "HUB_DATASETS_URL", template)
+            HfFileSystem.clear_instance_cache()
+            return answer
+
+        yield serve
