@@ -143,7 +143,7 @@ def test_the_data_collective(tmp_path, packed, undisturbed):
         box.fails("download", "does not accept the key in MDC_API_KEY")
         platform.files.faults.extend([platform.files.breaks(1000), *[refuses(403)] * 6])
         box.fails("download", "broke off", "Run again to go on")
-        box.fails("download", "no connection", "Is the network there", MDC_API_URL="http://127.0.0.1:9")
+        box.fails("download", "no connection", "without a network", MDC_API_URL="http://127.0.0.1:9")
         box.run("download")
     assert box.outputs("raw") == undisturbed
     assert box.leaks() == []
