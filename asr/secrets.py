@@ -4,12 +4,14 @@ A server may repeat a key in its error message, and a library an address with a 
 stage prints goes through `redacted`.
 """
 
+import base64
+import netrc
 import os
 import re
 import sys
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from huggingface_hub.constants import HF_TOKEN_PATH
 
@@ -78,14 +80,26 @@ class _Redacting:
 
 def _known() -> list[str]:
     """List the secrets of this process, the longest first, for one may be a part of another."""
-    found = {os.environ.get(name, "") for name in VARIABLES}
-    for name in PROXIES:
-        proxy = os.environ.get(name) or os.environ.get(name.upper(), "")
-        found.add(urlsplit(proxy).password or "")
+    found = {os.environ.get(name, "").strip() for name in VARIABLES}
     try:
         found.add(Path(HF_TOKEN_PATH).read_text().strip())  # of `hf auth login`
     except (OSError, UnicodeDecodeError):
         pass  # never logged in
-    return sorted(
-        (secret.strip() for secret in found if len(secret.strip()) >= SHORTEST), key=len, reverse=True
-    )
+    for user, password in _logins():
+        sent = base64.b64encode(f"{user}:{password}".encode()).decode()
+        found |= {password, sent}
+    return sorted((secret for secret in found if len(secret) >= SHORTEST), key=len, reverse=True)
+
+
+def _logins() -> list[tuple[str, str]]:
+    """List users and passwords of proxies, and of the hosts in ~/.netrc, which `requests` sends them to."""
+    found = []
+    for name in PROXIES:
+        proxy = urlsplit(os.environ.get(name) or os.environ.get(name.upper(), ""))
+        found.append((unquote(proxy.username or ""), unquote(proxy.password or "")))
+    try:
+        hosts = netrc.netrc(os.environ.get("NETRC") or Path.home() / ".netrc").hosts
+        found += [(user, password or "") for user, _, password in hosts.values()]
+    except (OSError, RuntimeError, netrc.NetrcParseError):
+        pass  # none, or none that could be used
+    return [(user, password) for user, password in found if password]

@@ -31,10 +31,8 @@ class Box(Recipe):
         (home / "site" / "sitecustomize.py").write_text(
             "import time\nreal = time.sleep\ntime.sleep = lambda s: real(min(s, 0.01))\n"
         )
-        (home / ".netrc").write_text(f"machine 127.0.0.1 login me password {SECRET}\n")
-        (home / ".netrc").chmod(0o600)
         (self.folder / ".env").write_text(f"MDC_API_KEY=x{SECRET}x\nhttp_proxy=http://127.0.0.1:9\n")
-        self.given = {self.folder / ".env", home / ".netrc"}
+        self.given = {self.folder / ".env"}
         self.environment = {
             "HOME": str(home), "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "0",
             "NO_PROXY": "", "no_proxy": "",
@@ -112,6 +110,9 @@ def refuses(status):
 def test_an_archive_by_url(tmp_path, packed, undisturbed):
     files = Files(packed)
     box = Box(tmp_path / "box")
+    netrc = box.root / "home/.netrc"
+    netrc.write_text(f"machine 127.0.0.1 login me password {SECRET}\n")
+    netrc.chmod(0o600)
     with serving(files) as url, serving(lambda handler: refuses(403)(handler, 0)) as proxy:
         box.set(ARCHIVE | {"download.archive": f"https://nowhere.invalid/cv.tar.gz?id={SECRET}"})
         box.fails("download", "name is not known (DNS)", "0 bytes are in", "run again", "make sample")
@@ -127,8 +128,7 @@ def test_an_archive_by_url(tmp_path, packed, undisturbed):
         box.run("download")
         assert ("bytes=1000-", '"1"') == files.asked[-1]
     assert box.outputs("raw") == undisturbed
-    # Of the address, params.yaml has what it was given.
-    box.given.add(box.folder / "params.yaml")
+    box.given |= {netrc, box.folder / "params.yaml"}  # which has the address as it was given
     assert box.leaks() == []
 
 

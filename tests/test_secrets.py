@@ -16,6 +16,7 @@ def environment(tmp_path, monkeypatch):
     for name in (*secrets.VARIABLES, *secrets.PROXIES, *map(str.upper, secrets.PROXIES)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(secrets, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
 
 @pytest.mark.parametrize("name", secrets.VARIABLES)
@@ -33,6 +34,16 @@ def test_the_token_that_a_login_has_stored(tmp_path):
 def test_a_proxy_s_password(monkeypatch, name):
     monkeypatch.setenv(name, f"http://me:{KEY}@proxy:3128")
     assert secrets.redacted(f"{KEY} was not accepted") == "*** was not accepted"
+
+
+@pytest.mark.parametrize("text", [KEY, "bWU6aGZfczNjcmV0T2ZUaGVUZXN0czAwMDE="])
+def test_a_login_and_what_is_sent_of_it(tmp_path, monkeypatch, text):
+    (tmp_path / "netrc").write_text(f"machine example.org login me password {KEY}\n")
+    assert secrets.redacted(f"you sent Basic {text}") == "you sent Basic ***"
+    (tmp_path / "netrc").write_text("machine example.org nonsense\n")
+    assert secrets.redacted(text) == text
+    monkeypatch.setenv("all_proxy", f"http://me:{KEY}@proxy")
+    assert secrets.redacted(text) == "***"
 
 
 def test_of_two_keys_one_within_the_other_nothing_is_left(monkeypatch):

@@ -131,6 +131,8 @@ def _no_connection(where: str, error: BaseException) -> str:
         return f"{where}: the hub does not accept the token: `hf auth login` anew, or another HF_TOKEN"
     if refusal:
         what = f"the hub says {refusal.response.status_code}"
+    elif isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+        what = "the hub cannot be reached"
     elif isinstance(error, httpx2.TransportError):
         what = f"the transfer broke off ({type(error).__name__})"
     elif str(error).startswith("the hub does not give"):

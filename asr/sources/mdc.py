@@ -55,7 +55,7 @@ def clips(dataset: str, locale: str, validated: bool) -> Iterator[Clip]:
     if not re.fullmatch("[!-~]+", key):
         raise PermissionError("MDC_API_KEY has spaces, line ends or letters that no key has: copy it anew")
     client = _client()
-    details = _ask(lambda: client.get_dataset_details(dataset), page, CORPORA)
+    details = _ask(lambda: client.get_dataset_details(dataset), page, None)
     name = details.filename or ""
     if not name or name != Path(name).name or name.startswith("."):
         raise ValueError(f"{page}: the platform names no archive that could be stored, but {name!r}")
@@ -125,7 +125,7 @@ def _transfer(client: ModuleType, dataset: str, part: Path) -> None:
         ) from cause
 
 
-def _ask(question: Callable[[], Result], page: str, part: Path) -> Result:
+def _ask(question: Callable[[], Result], page: str, part: Path | None) -> Result:
     """Ask the platform, again if that may help, and say what its refusals call for."""
     from datacollective.errors import AuthenticationError
 

@@ -61,7 +61,7 @@ def fetch(url: str, path: Path) -> None:
     _note(part).unlink(missing_ok=True)
 
 
-def keep_trying(attempt: Callable[[], Result], part: Path) -> Result:
+def keep_trying(attempt: Callable[[], Result], part: Path | None) -> Result:
     """Call `attempt` until it ends without a ConnectionError, or too many in turn have brought nothing new.
 
     New is what makes `part` longer than it has ever been here.
@@ -75,7 +75,7 @@ def keep_trying(attempt: Callable[[], Result], part: Path) -> Result:
                 longest, waits = _size(part), list(WAITS_S)
             if not waits:
                 raise
-            logger.warning("%s; another try in %d s, %d bytes are here", error, waits[0], _size(part))
+            logger.warning("%s; another try in %d s", error, waits[0])
             time.sleep(waits.pop(0))
 
 
@@ -158,5 +158,5 @@ def _note(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _size(path: Path | None) -> int:
+    return path.stat().st_size if path and path.exists() else 0
