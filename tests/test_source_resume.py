@@ -152,6 +152,16 @@ def test_a_range_that_was_not_asked_for_is_not_taken(files, tmp_path):
     assert fetch(files, tmp_path) == DATA
 
 
+def test_less_than_was_asked_for_is_no_end(files, tmp_path):
+    def short(handler, start):
+        there = f"bytes {start}-{start + 499}/{len(DATA)}"
+        reply(handler, 206, DATA[start : start + 500], ETag='"1"', Content_Range=there)
+
+    files.faults.extend([files.breaks(1000), short, short])
+    assert fetch(files, tmp_path) == DATA
+    assert [wanted for wanted, _ in files.asked][2:] == ["bytes=1500-", "bytes=2000-"]
+
+
 def test_bytes_are_those_that_are_sent_whatever_their_encoding_is_called(files, tmp_path):
     files.headers = {"ETag": '"1"', "Content-Encoding": "gzip"}  # as some servers say of every .gz
     assert fetch(files, tmp_path) == DATA

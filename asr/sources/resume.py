@@ -110,9 +110,8 @@ def _attempt(url: str, shown: str, part: Path) -> None:
         ) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise ConnectionError(f"{shown}: {reason(error, TIMEOUT_S[1])}") from None
-    if length is not None and _size(part) != length:
-        part.unlink()
-        raise ConnectionError(f"{shown}: not the {length} bytes that the server announced")
+    if length is not None and _size(part) < length:  # a server may send less than it is asked for
+        raise ConnectionError(f"{shown}: less than the {length} bytes that the server has announced")
 
 
 def _continue(response: requests.Response, part: Path, start: int, known: dict, shown: str) -> int | None:
