@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from asr.secrets import refuse_in_address
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+Place = Annotated[str, AfterValidator(refuse_in_address)]  # a name, a path or an address
 
 
 class Section(BaseModel):
@@ -22,7 +25,7 @@ class Section(BaseModel):
 
 
 class MdcSource(Section):
-    dataset: str  # id or slug on Mozilla Data Collective
+    dataset: Place  # id or slug on Mozilla Data Collective
 
 
 class HubSplits(Section):
@@ -39,7 +42,7 @@ class HubColumns(Section):
 
 
 class HubSource(Section):
-    dataset: str  # owner/name
+    dataset: Place  # owner/name
     config: str | None
     revision: str | None
     splits: HubSplits
@@ -72,7 +75,7 @@ class SampleSource(Section):
 class Download(Section):
     source: Literal["archive", "mdc", "hub", "folder", "sample"]
     locale: str
-    archive: str  # path or URL of a Common Voice release, .tar.gz
+    archive: Place  # path or URL of a Common Voice release, .tar.gz
     archive_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     mdc: MdcSource
     hub: HubSource
@@ -81,7 +84,7 @@ class Download(Section):
 
 
 class Pretrained(Section):
-    name: str  # on the model hub, or a folder
+    name: Place  # on the model hub, or a folder
     revision: str | None  # commit on the hub; of a folder, the sha256 of its model.safetensors
 
 

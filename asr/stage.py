@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-from asr import disk, locks
+from asr import disk, locks, secrets
 
 CODE = Path(__file__).resolve().parent.parent
 HELD = "ASR_STAGE_HELD"  # set for the processes that a stage starts: it holds the lock, they must not wait
@@ -25,7 +25,9 @@ def report_errors(stage: str, alone: bool = True) -> Iterator[None]:
     Expected are an `OSError` (a file, the disk, the network), wherever it comes from, a disk that is full,
     and a `ValueError` that our own code raises, which says what to mend. All else is a defect and keeps its
     traceback. Unless `alone` is False, a second run of the stage in the same folder waits for the first.
+    Nothing printed from here on has a key or a password in it.
     """
+    secrets.keep_out_of_output()
     logging.basicConfig(format="%(name)s: %(message)s")
     for ours in (stage, "asr"):
         logging.getLogger(ours).setLevel(logging.INFO)
@@ -84,6 +86,7 @@ def _end_with_parent() -> None:
 
 def _end(message: str) -> NoReturn:
     """End with a message; one of several processes hands it to their launcher, which says it once."""
+    message = secrets.redacted(message)
     report = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if report:
         Path(report).write_text(json.dumps({"message": message, "time_ns": time.time_ns()}))

@@ -10,10 +10,9 @@ import hashlib
 import logging
 from pathlib import Path
 
-from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from asr import whisper
+from asr import base_model, whisper
 from asr.params import Pretrained, load_params
 from asr.stage import report_errors
 
@@ -26,28 +25,18 @@ def pretrained(params: Pretrained) -> tuple[WhisperForConditionalGeneration, Whi
 
     Raises
     ------
-    FileNotFoundError: neither a folder nor reachable on the hub.
-    ValueError: the folder's weights are not those that `revision` names, or the model knows one language.
+    FileNotFoundError: neither a folder nor on the hub, gated, or without weights in safetensors.
+    ConnectionError: the hub cannot be reached, is in trouble, or a transfer broke off; run again.
+    ValueError: the folder's weights are not those that `revision` names; no Whisper, or one that knows one
+        language; damaged, or some weights are missing.
     """
-    folder = Path(params.name).is_dir()
-    if folder:
-        check_weights(Path(params.name) / "model.safetensors", params.revision)
-    revision = None if folder else params.revision
-    try:
-        model = WhisperForConditionalGeneration.from_pretrained(
-            params.name, revision=revision, use_safetensors=True
-        )
-        processor = WhisperProcessor.from_pretrained(params.name, revision=revision)
-    except (GatedRepoError, RepositoryNotFoundError, LocalEntryNotFoundError, OSError) as error:
-        raise FileNotFoundError(
-            f"pretrained.name {params.name!r} (revision {params.revision}) cannot be loaded.\n"
-            f"  {str(error).splitlines()[0]}\n"
-            "  It has to be a Whisper checkpoint on the model hub (is the network there? a gated one needs"
-            " `hf auth login`)\n"
-            "  or a folder with config.json, model.safetensors and the processor's files"
-            " (dvc exp run -S pretrained.name=/path/to/it -S pretrained.revision=null).\n"
-            "  Without either, `make sample` runs the whole pipeline on a model that comes with it."
-        ) from error
+    where = f"pretrained.name {params.name!r} (revision {params.revision})"
+    if Path(params.name).is_dir():
+        folder = Path(params.name)
+        check_weights(folder / "model.safetensors", params.revision)
+    else:
+        folder = base_model.fetch(params.name, params.revision, where)
+    model, processor = base_model.load(folder, where)
     if not getattr(model.generation_config, "lang_to_id", None):
         raise ValueError(
             f"pretrained.name {params.name!r} has no language tokens: take a multilingual checkpoint,"

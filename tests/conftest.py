@@ -8,6 +8,15 @@ def recipe(tmp_path):
     return Recipe(tmp_path, {})
 
 
+@pytest.fixture
+def online(tmp_path, monkeypatch):
+    """A function that serves a hub in place of the real one."""
+    from tests.fake_hub import in_place_of_the_hub  # not for the tests that need none: seconds
+
+    with in_place_of_the_hub(tmp_path, monkeypatch) as serve:
+        yield serve
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A small recipe of which every stage has run, for tests that only look."""

@@ -95,6 +95,7 @@ def test_every_row_comes_once_at_every_speed_but_not_over_the_window(processor):
 
 def test_a_faster_clip_is_a_higher_one(processor):
     """Speed, not tempo: a tone of 440 Hz played at 1.25 is one of 550 Hz."""
+
     def loudest_channel(features):
         return int(features.astype(np.float32).mean(axis=1).argmax())
 

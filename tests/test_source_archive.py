@@ -1,11 +1,9 @@
 import hashlib
-import http.server
 import tarfile
-import threading
 
 import pytest
 
-from asr.sources import archive, resume
+from asr.sources import archive
 from tests.corpora import release, tone, tsv, write_archive
 
 
@@ -175,75 +173,3 @@ def test_a_missing_archive_lists_the_ways_on(tmp_path):
         archive.clips(str(tmp_path / "none.tar.gz"), None, "dv", False)  # before the first clip is asked for
     for way in (str(tmp_path), "MDC_API_KEY", "download.source=hub", "download.source=folder", "make sample"):
         assert way in str(error.value)
-
-
-class Server(http.server.BaseHTTPRequestHandler):
-    """Serves `data`; stops at byte `breaks_at` once; takes ranges if `ranges`."""
-
-    data, breaks_at, ranges, seen = b"", None, True, []
-
-    def do_GET(self):
-        wanted = self.headers.get("Range")
-        self.seen.append(wanted)
-        if self.path.startswith("/none"):
-            return self.send_error(404)
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.ranges else 0
-        if start >= len(self.data):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(self.data)}")
-            self.send_header("Content-Length", "0")
-            return self.end_headers()
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(self.data) - start))
-        self.end_headers()
-        end, type(self).breaks_at = self.breaks_at, None
-        self.wfile.write(self.data[start:end])
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    data = write_archive(tmp_path / "made.tar.gz", release()).read_bytes()
-    handler = type("Handler", (Server,), {"data": data, "seen": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
-        handler.url = f"http://127.0.0.1:{httpd.server_port}/v1/cv%201.tar.gz?key=secret"
-        yield handler
-        httpd.shutdown()
-
-
-def test_a_url_is_downloaded_once(server, tmp_path):
-    assert len(read(server.url)) == len(read(server.url)) == 5
-    assert server.seen == [None]
-    assert (tmp_path / "corpora" / "cv 1.tar.gz").read_bytes() == server.data
-
-
-@pytest.mark.parametrize("ranges", [True, False])
-def test_a_transfer_that_breaks_off_goes_on_from_there(server, tmp_path, monkeypatch, ranges):
-    monkeypatch.setattr(resume, "CHUNK_BYTES", 500)
-    server.breaks_at, server.ranges = 1000, ranges
-    with pytest.raises(ConnectionError, match="1000 bytes are in corpora/cv 1.tar.gz.part: run") as error:
-        read(server.url)
-    assert "secret" not in str(error.value)
-    assert not (tmp_path / "corpora" / "cv 1.tar.gz").exists()
-    assert len(read(server.url)) == 5
-    assert server.seen == [None, "bytes=1000-"]
-    assert (tmp_path / "corpora" / "cv 1.tar.gz").read_bytes() == server.data
-
-
-def test_a_part_that_is_complete_is_taken(server, tmp_path):
-    part = tmp_path / "corpora" / "cv 1.tar.gz.part"
-    part.parent.mkdir()
-    part.write_bytes(server.data)
-    assert len(read(server.url)) == 5
-
-
-def test_a_url_that_is_not_there_or_not_reachable(server):
-    with pytest.raises(ConnectionError, match="the server says 404") as error:
-        read(server.url.replace("/v1", "/none"))
-    assert "secret" not in str(error.value)
-    with pytest.raises(ConnectionError, match="make sample"):
-        read("http://127.0.0.1:9/cv.tar.gz")

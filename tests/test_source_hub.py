@@ -6,6 +6,8 @@ from datasets import Audio, Dataset, Features, Value
 from asr.params import HubSource
 from asr.sources import hub
 from tests.corpora import tone
+from tests.fake_hub import COMMIT, Hub
+from tests.servers import reply
 
 SPLITS = {"train": "train", "validation": None, "test": "test", "validated": None}
 
@@ -130,15 +132,6 @@ def test_an_unreachable_hub_says_how_to_go_on():
         hub.clips(params("owner/name"), False)
 
 
-def test_a_gated_dataset_says_how_to_log_in(monkeypatch):
-    def gated(*args, **kwargs):
-        raise datasets.exceptions.DatasetNotFoundError("Dataset 'owner/name' is a gated dataset on the Hub.")
-
-    monkeypatch.setattr(hub, "load_dataset", gated)
-    with pytest.raises(FileNotFoundError, match="(?s)gated.*accept its terms.*HF_TOKEN"):
-        hub.clips(params("owner/name"), False)
-
-
 def test_a_script_is_not_run(tmp_path):
     folder = tmp_path / "scripted"
     folder.mkdir()
@@ -147,14 +140,24 @@ def test_a_script_is_not_run(tmp_path):
         hub.clips(params(folder), False)
 
 
-def test_an_audio_folder_is_sent_to_the_folder_source(tmp_path):
+def audio_folder(tmp_path):
     folder = tmp_path / "audiofolder"
-    for split in ("train", "test"):
+    for number, split in enumerate(("train", "test")):
         (folder / split).mkdir(parents=True)
-        (folder / split / "0.flac").write_bytes(tone())
-        (folder / split / "metadata.csv").write_text("file_name,text,who\n0.flac,x,1\n")
-    with pytest.raises(ValueError, match="download.source=folder with its metadata.csv"):
-        hub.clips(params(folder, columns={"audio": "audio", "sentence": "text", "speaker": "who"}), False)
+        (folder / split / f"{split}.flac").write_bytes(tone(hz=200 + number))
+        (folder / split / "metadata.csv").write_text(f"file_name,text,who\n{split}.flac,x,1\n")
+    return folder
+
+
+AUDIO_COLUMN = {"audio": "audio", "sentence": "text", "speaker": "who"}
+
+
+def test_an_audio_folder_is_read_as_it_is(tmp_path):
+    clips = list(hub.clips(params(audio_folder(tmp_path), columns=AUDIO_COLUMN), False))
+    assert [(clip.id, clip.split, clip.speaker) for clip in clips] == [
+        ("train.flac", "train", "1"), ("test.flac", "test", "1")
+    ]  # fmt: skip
+    assert [clip.audio for clip in clips] == [tone(hz=200), tone(hz=201)]
 
 
 def test_links_alone_are_no_corpus(tmp_path):
@@ -168,3 +171,136 @@ def test_audio_is_not_decoded(tmp_path):
     for split in ("train", "test"):
         write(tmp_path / "broken", split, [(b"not even audio", "0.wav", "x", 1)])
     assert next(hub.clips(params(tmp_path / "broken"), False)).audio == b"not even audio"
+
+
+@pytest.fixture
+def files(repository):
+    """The repository, as it is on the hub."""
+    tables = {str(path.relative_to(repository)): path.read_bytes() for path in repository.rglob("*.parquet")}
+    return {"README.md": b"---\nlicense: cc0-1.0\n---\n"} | tables
+
+
+def read(**changes):
+    return [clip.audio for clip in hub.clips(params("owner/name", **changes), False)]
+
+
+HEARD = [tone(hz=200), tone(hz=250), tone(hz=300), b""]
+
+
+@pytest.mark.parametrize("revision", [None, "main", COMMIT])
+def test_a_repository_is_fetched_once(online, files, revision):
+    served = online(Hub(files))
+    assert read(revision=revision) == read(revision=revision) == HEARD
+    fetched = [path for method, path, _ in served.asked if method == "GET" and path.endswith(".parquet")]
+    assert len(fetched) == 2
+
+
+def test_an_audio_folder_on_the_hub_is_read_as_it_is(online, tmp_path):
+    folder = audio_folder(tmp_path)
+    online(Hub({str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}))
+    assert read(columns=AUDIO_COLUMN) == [tone(hz=200), tone(hz=201)]
+
+
+def test_a_transfer_that_breaks_off_goes_on_from_there(online, files):
+    served = online(Hub(files))
+    served.faults.extend([served.breaks(10**6), served.breaks(100), served.breaks(200)])
+    assert read() == HEARD
+
+
+def test_a_transfer_that_breaks_off_for_good_is_gone_on_with_by_the_next_run(online, files):
+    served = online(Hub(files))
+    served.faults.extend([served.breaks(10**6), *[served.breaks(0)] * 6])
+    with pytest.raises(ConnectionError, match=r"the transfer broke off \(\w+\). With a network, run again"):
+        read()
+    assert read() == HEARD
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"dataset": "owner/other"}, "'owner/other'.*doesn't exist on the Hub or cannot be accessed"),
+        ({"revision": "v9"}, "revision v9.*Revision 'v9' doesn't exist"),
+        ({"revision": "0" * 40}, "Revision '0000.* doesn't exist"),
+    ],
+)
+def test_what_is_not_on_the_hub(online, files, changes, message):
+    online(Hub(files))
+    with pytest.raises(FileNotFoundError, match=f"(?s){message}.*hf auth login.*make sample"):
+        hub.clips(params(changes.pop("dataset", "owner/name"), **changes), False)
+
+
+@pytest.mark.parametrize("sent", [None, "hf_another"])
+def test_a_gated_repository_says_how_to_get_in(online, files, monkeypatch, sent):
+    served = online(Hub(files, token="hf_right"))
+    if sent:
+        monkeypatch.setenv("HF_TOKEN", sent)
+    with pytest.raises(FileNotFoundError, match="(?s)gated.*accept its terms on its page.*HF_TOKEN") as error:
+        read()
+    assert "hf_another" not in str(error.value)
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    assert read() == HEARD
+    assert served.asked[-1][2] == "Bearer hf_right"
+
+
+def test_names_that_are_not_in_the_repository_are_listed(online, files):
+    online(Hub(files))
+    with pytest.raises(ValueError, match=r"(?s)config dv.*not found. Available: \['default'\]"):
+        read(config="dv")
+    with pytest.raises(ValueError, match=r"split 'dev'.*Should be one of \['train', 'test'\]"):
+        read(splits=SPLITS | {"validation": "dev"})
+    with pytest.raises(ValueError, match="no column wav among clip, text, who: set download.hub.columns"):
+        read(columns={"audio": "wav", "sentence": "text", "speaker": "who"})
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_hub_in_trouble(online, status):
+    online(lambda handler: reply(handler, status))
+    with pytest.raises(ConnectionError, match=f"the hub says {status}. With a network, run again"):
+        read()
+
+
+def test_a_token_that_is_no_longer_good(online, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_expired")
+    online(lambda handler: reply(handler, 401, X_Error_Message="Invalid credentials in Authorization header"))
+    with pytest.raises(OSError, match="hf auth login"):
+        read()
+
+
+def test_another_commit_in_the_cache_is_not_taken_for_the_one_asked_for(online, files):
+    online(Hub(files))
+    assert read(revision=COMMIT) == HEARD
+    online(lambda handler: reply(handler, 500))
+    with pytest.raises(ConnectionError, match=f"does not give revision 1111.*the cache has {COMMIT} only"):
+        read(revision="1" * 40)
+    assert read(revision=COMMIT) == HEARD
+
+
+def test_a_damaged_table_and_a_repository_without_any(online, files):
+    online(Hub(files | {"data/train-00000-of-00001.parquet": b"damaged"}))
+    with pytest.raises(ValueError, match="'owner/name'.*Parquet"):
+        read()
+    online(Hub({"README.md": b""}))
+    with pytest.raises(FileNotFoundError, match="doesn't contain any data files"):
+        read()
+
+
+def test_columns_of_another_kind(online, files):
+    online(Hub(files))
+    with pytest.raises(ValueError, match=r"column who holds Value\(.*int64.*\), no audio"):
+        read(columns={"audio": "who", "sentence": "text", "speaker": None})
+    with pytest.raises(ValueError, match=r"column who holds Value\(.*int64.*\), no sentences"):
+        read(columns={"audio": "clip", "sentence": "who", "speaker": None})
+
+
+def test_fewer_rows_than_the_repository_says_are_not_taken_for_all(online, files):
+    splits = [f"  - name: {name}\n    num_examples: 3\n    num_bytes: 9\n" for name in ("train", "test")]
+    card = f"---\ndataset_info:\n  splits:\n{''.join(splits)}---\n"
+    online(Hub(files | {"README.md": card.encode()}))
+    with pytest.raises(ValueError, match="'owner/name'.*num_examples=3"):
+        read()
+
+
+def test_a_script_on_the_hub_is_not_run(online, files):
+    online(Hub(files | {"name.py": b"raise SystemExit('was run')"}))
+    with pytest.raises(ValueError, match="needs a script of its own, which is not run"):
+        read()

@@ -1,13 +1,19 @@
-"""A dataset repository on the model hub, in a form that needs no script (parquet, most often)."""
+"""A dataset repository on the model hub, in a form that needs no script: parquet, or a folder of audio."""
 
 import hashlib
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from datasets import Audio, Dataset, load_dataset
+import httpx2
+from datasets import Audio, Dataset, DatasetBuilder, load_dataset_builder
 from datasets import config as datasets_config
-from datasets.exceptions import DatasetGenerationError
-from huggingface_hub.constants import HF_HUB_CACHE
+from datasets.exceptions import DatasetNotFoundError, DatasetsError
+from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
+from huggingface_hub import constants
+from huggingface_hub.errors import HfHubHTTPError
 
 from asr.corpus import Clip
 from asr.params import HubSource
@@ -21,9 +27,9 @@ def clips(params: HubSource, validated: bool) -> Iterator[Clip]:
     Raises
     ------
     FileNotFoundError: no such repository, revision or audio, or one that is gated; says what to do.
-    ConnectionError: the hub cannot be reached.
-    ValueError: no such configuration, split or column, no split named for `validated`, or the repository
-        needs a script.
+    ConnectionError: the hub cannot be reached, is in trouble, or a transfer broke off in every try.
+    ValueError: no such configuration, split or column, no split named for `validated`, data that cannot be
+        read, or the repository needs a script.
     """
     splits = {name: split for name, split in params.splits.model_dump().items() if split is not None}
     if validated and "validated" not in splits:
@@ -33,43 +39,45 @@ def clips(params: HubSource, validated: bool) -> Iterator[Clip]:
         )
     if not validated:
         splits.pop("validated", None)
-    loaded = {name: _load(params, split) for name, split in splits.items()}
+    where = f"download.hub.dataset {params.dataset!r} (config {params.config}, revision {params.revision})"
+    with _explained(where):
+        builder = load_dataset_builder(params.dataset, params.config, revision=params.revision)
+        check_revision(builder, params)
+        if isinstance(builder, FolderBasedBuilder):
+            builder.BASE_FEATURE = StoredAudio
+        builder.download_and_prepare()
+    loaded = {name: _load(builder, params, split, where) for name, split in splits.items()}
     return _clips(params, loaded)
 
 
-def _load(params: HubSource, split: str) -> Dataset:
-    where = f"download.hub.dataset {params.dataset!r} (config {params.config}, split {split!r})"
-    try:
-        dataset = load_dataset(params.dataset, params.config, revision=params.revision, split=split)
-    except ConnectionError as error:
+def check_revision(builder: DatasetBuilder, params: HubSource) -> None:
+    """See to it that a dataset is of the commit that is asked for.
+
+    Where the hub refuses or cannot be reached, `datasets` takes what it has in its cache, of any commit.
+    """
+    commit = params.revision or ""
+    if re.fullmatch("[0-9a-f]{40}", commit) and builder.hash != commit and not Path(params.dataset).exists():
         raise ConnectionError(
-            f"{where}: the hub cannot be reached, and the dataset is not in its cache. With a network, run"
-            " again; without one, use download.source=archive or folder, or `make sample`"
-        ) from error
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{where} cannot be loaded.\n  {_first_line(error)}\n"
-            "  Check owner/name and revision. A gated one: accept its terms on its page, then `hf auth login`"
-            " or HF_TOKEN.\n"
-            "  (Common Voice has left the hub: download.source=archive or mdc. No corpus: `make sample`.)"
-        ) from error
-    except DatasetGenerationError as error:
-        if not isinstance(error.__cause__, ImportError):
-            raise ValueError(f"{where}: {_first_line(error.__cause__ or error)}") from error
-        raise ValueError(
-            f"{where} is a folder of audio files, which `datasets` does not read without torchcodec. Read the"
-            f" files themselves: `hf download --repo-type dataset {params.dataset} --local-dir corpora/hub`,"
-            " then download.source=folder with its metadata.csv as the table"
-        ) from error
-    except RuntimeError as error:
-        if "scripts are no longer supported" not in str(error):
-            raise
-        raise ValueError(
-            f"{where} needs a script of its own, which is not run here: look for a copy in parquet, or use"
-            " download.source=archive, mdc or folder"
-        ) from error
-    except ValueError as error:  # unknown configuration or split; the message lists those there are
-        raise ValueError(f"{where}: {_first_line(error)}") from error
+            f"the hub does not give revision {commit}, and the cache has {builder.hash} only: look above for"
+            " the reason, and run again"
+        )
+
+
+@dataclass
+class StoredAudio(Audio):
+    """The audio of a folder of files, left as it is. `Audio` itself asks for torchcodec even for that."""
+
+    decode: bool = False
+
+    def encode_example(self, value: str | dict) -> dict:
+        """Take a path, or path and bytes, without a look at the audio."""
+        return {"bytes": None, "path": value} if isinstance(value, str) else value
+
+
+def _load(builder: DatasetBuilder, params: HubSource, split: str, where: str) -> Dataset:
+    where = f"{where}, split {split!r}"
+    with _explained(where):
+        dataset = builder.as_dataset(split=split)
     wanted = [column for column in params.columns.model_dump().values() if column is not None]
     missing = [column for column in wanted if column not in dataset.column_names]
     if missing:
@@ -77,8 +85,71 @@ def _load(params: HubSource, split: str) -> Dataset:
             f"{where}: no column {', '.join(missing)} among {', '.join(dataset.column_names)}:"
             " set download.hub.columns"
         )
-    # Undecoded: the bytes come through as they are, and nothing has to be installed to decode them.
-    return dataset.select_columns(wanted).cast_column(params.columns.audio, Audio(decode=False))
+    text = dataset.features[params.columns.sentence]
+    if getattr(text, "dtype", "") not in ("string", "large_string"):
+        raise ValueError(f"{where}: column {params.columns.sentence} holds {text}, no sentences")
+    try:
+        # Undecoded: the bytes come through as they are, and nothing has to be installed to decode them.
+        return dataset.select_columns(wanted).cast_column(params.columns.audio, Audio(decode=False))
+    except (TypeError, ValueError, NotImplementedError) as error:
+        found = dataset.features[params.columns.audio]
+        raise ValueError(f"{where}: column {params.columns.audio} holds {found}, no audio") from error
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    """Say of what `datasets` raises what was asked for and what to do."""
+    try:
+        yield
+    except (ConnectionError, httpx2.TransportError, HfHubHTTPError) as error:
+        raise ConnectionError(_no_connection(where, error)) from error
+    except FileNotFoundError as error:
+        if _refusal(error) and not isinstance(error, DatasetNotFoundError):
+            raise ConnectionError(_no_connection(where, error)) from error
+        raise FileNotFoundError(
+            f"{where} cannot be loaded.\n  {_first_line(error)}\n"
+            "  Check owner/name and revision. A gated one: accept its terms on its page, then `hf auth login`"
+            " or HF_TOKEN.\n"
+            "  (Common Voice has left the hub: download.source=archive or mdc. No corpus: `make sample`.)"
+        ) from error
+    except DatasetsError as error:  # tables that cannot be read, or other rows than the repository says
+        raise ValueError(f"{where}: {_first_line(error.__cause__ or error)}") from error
+    except RuntimeError as error:
+        if "scripts are no longer supported" not in str(error):
+            raise
+        raise ValueError(
+            f"{where} needs a script of its own, which is not run here: look for a copy in parquet, or use"
+            " download.source=archive, mdc or folder"
+        ) from error
+    except ValueError as error:  # unknown configuration or split: the message lists those there are
+        raise ValueError(f"{where}: {_first_line(error)}") from error
+
+
+def _no_connection(where: str, error: BaseException) -> str:
+    refusal = _refusal(error)
+    if refusal and refusal.response.status_code == 401:
+        return f"{where}: the hub does not accept the token: `hf auth login` anew, or another HF_TOKEN"
+    if refusal:
+        what = f"the hub says {refusal.response.status_code}"
+    elif isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+        what = "the hub cannot be reached"
+    elif isinstance(error, httpx2.TransportError):
+        what = f"the transfer broke off ({type(error).__name__})"
+    elif str(error).startswith("the hub does not give"):
+        return f"{where}: {error}"
+    else:
+        what = "the hub cannot be reached, and the dataset is not in its cache"
+    return (
+        f"{where}: {what}. With a network, run again, it goes on from there; without one, use"
+        " download.source=archive or folder, or `make sample`"
+    )
+
+
+def _refusal(error: BaseException | None) -> HfHubHTTPError | None:
+    """Find the hub's answer that an error comes from, if it has answered."""
+    while error and not isinstance(error, HfHubHTTPError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _clips(params: HubSource, loaded: dict[str, Dataset]) -> Iterator[Clip]:
@@ -122,7 +193,7 @@ def _audio_bytes(audio: dict, dataset: str) -> bytes:
         return audio["bytes"]
     if not audio["path"]:
         return b""
-    roots = (HF_HUB_CACHE, datasets_config.HF_DATASETS_CACHE, dataset)
+    roots = (constants.HF_HUB_CACHE, datasets_config.HF_DATASETS_CACHE, dataset)
     file = Path(audio["path"]).resolve()
     inside = any(file.is_relative_to(Path(root).resolve()) for root in roots)
     return file.read_bytes() if inside and file.is_file() else b""

@@ -1,0 +1,143 @@
+"""Checkpoints from a hub on this machine, and from folders, whole or not."""
+
+import json
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from asr.params import Pretrained
+from stages.pretrained import pretrained
+from tests.fake_hub import COMMIT, Hub
+from tests.recipes import REPOSITORY
+from tests.servers import reply
+
+BASE = REPOSITORY / "sample/base"
+FILES = {path.name: path.read_bytes() for path in BASE.iterdir()}
+
+
+def load(name="owner/name", revision=None):
+    return pretrained(Pretrained(name=name, revision=revision))
+
+
+def saved(loaded, folder):
+    for part in loaded:
+        part.save_pretrained(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("revision", [None, COMMIT])
+def test_a_checkpoint_from_the_hub_is_the_same_as_from_a_folder(online, tmp_path, revision):
+    copies = {
+        "pytorch_model.bin": b"pickled",
+        "model.fp32-00001-of-00002.safetensors": b"x",
+        "tf_model.h5": b"x",
+    }
+    hub = online(Hub(FILES | copies))
+    assert saved(load(revision=revision), tmp_path / "1") == saved(load(str(BASE)), tmp_path / "2")
+    fetched = {path.rsplit("/", 1)[1] for method, path, _ in hub.asked if "/resolve/" in path}
+    assert "model.safetensors" in fetched and not fetched & set(copies)
+
+
+def test_once_fetched_it_takes_no_network(online):
+    online(Hub(FILES))
+    load(revision=COMMIT)
+    online(lambda handler: reply(handler, 500))
+    load(revision=COMMIT)
+
+
+def test_a_transfer_that_breaks_off_goes_on_from_there(online):
+    hub = online(Hub(FILES))
+    hub.faults.extend([hub.breaks(100)] * 5)
+    load()
+
+
+def test_a_transfer_that_breaks_off_for_good_is_gone_on_with_by_the_next_run(online):
+    hub = online(Hub(FILES))
+    hub.faults.extend([hub.breaks(0)] * 200)
+    with pytest.raises(
+        ConnectionError, match=r"(?s)transfer broke off \(\w+\).*run again, it goes on.*make sample"
+    ):
+        load()
+    online(lambda handler: reply(handler, 503))
+    with pytest.raises(ConnectionError, match="the hub says 503"):
+        load()
+    hub.faults.clear()
+    online(hub)
+    load()
+
+
+@pytest.mark.parametrize(
+    "name, revision, message",
+    [
+        (
+            "owner/other",
+            None,
+            "no such folder, and no such model.*hf auth login.*pretrained.name=/path.*make sample",
+        ),
+        ("/no/such/folder", None, "no such folder, and no such model"),
+        ("owner/name", "v9", "revision v9.*there is no such revision"),
+        ("owner/name", "1" * 40, "there is no such revision"),
+    ],
+)
+def test_what_is_not_on_the_hub(online, name, revision, message):
+    online(Hub(FILES))
+    with pytest.raises(FileNotFoundError, match=f"(?s){message}"):
+        load(name, revision)
+
+
+@pytest.mark.parametrize("sent", [None, "hf_another"])
+def test_a_gated_checkpoint_says_how_to_get_in(online, monkeypatch, sent):
+    online(Hub(FILES, token="hf_right"))
+    if sent:
+        monkeypatch.setenv("HF_TOKEN", sent)
+    with pytest.raises(
+        FileNotFoundError, match="is gated: accept its terms.*hf auth login.*HF_TOKEN"
+    ) as error:
+        load()
+    assert "hf_another" not in str(error.value)
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    load()
+
+
+@pytest.mark.parametrize(
+    "files, error, message",
+    [
+        (
+            {"model.safetensors": None, "pytorch_model.bin": b"x"},
+            FileNotFoundError,
+            "Pickled weights.*not loaded",
+        ),
+        ({"model.safetensors": FILES["model.safetensors"][:1000]}, ValueError, "are damaged.*run again"),
+        ({"model.safetensors": FILES["model.safetensors"][:-1]}, ValueError, "are damaged.*run again"),
+        ({"config.json": b'{"model_type": "bert"}'}, ValueError, "of type bert: it has to be a Whisper"),
+        ({"config.json": None}, ValueError, "of type None"),
+        ({"config.json": b"{"}, FileNotFoundError, "cannot be loaded: .*config.json"),
+        ({"processor_config.json": None}, FileNotFoundError, "cannot be loaded: "),
+    ],
+)
+def test_what_is_no_whole_whisper(online, files, error, message):
+    online(Hub({name: data for name, data in (FILES | files).items() if data is not None}))
+    with pytest.raises(error, match=message):
+        load()
+
+
+def test_weights_that_are_missing_are_not_made_up(tmp_path):
+    """transformers fills them with random numbers, and warns."""
+    for name, data in FILES.items():
+        (tmp_path / name).write_bytes(data)
+    weights = load_file(tmp_path / "model.safetensors")
+    removed = weights.pop("model.encoder.conv1.weight")
+    assert len(removed)
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="1 weights are missing, such as model.encoder.conv1.weight"):
+        load(str(tmp_path))
+
+
+def test_a_checkpoint_of_one_language_is_refused(tmp_path):
+    for name, data in FILES.items():
+        (tmp_path / name).write_bytes(data)
+    settings = json.loads(FILES["generation_config.json"])
+    del settings["lang_to_id"]
+    (tmp_path / "generation_config.json").write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match="has no language tokens"):
+        load(str(tmp_path))
