@@ -20,11 +20,14 @@ YEAR_S = 365 * 86400
 AS_A_USER = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]  # root heeds no mode bits else
 # Imported by every process of a stage before anything else: it lies in the first folder of their path.
 OUT_OF_MEMORY = """
-import resource, threading, time
+import os, resource, threading, time
 from pathlib import Path
 
+def at_work():
+    return any(lock.read_text().startswith(f"{{os.getpid()}} ") for lock in Path("data").glob(".lock-*"))
+
 def limit():
-    while not any(lock.stat().st_size for lock in Path("data").glob(".lock-{stage}*")):
+    while not at_work():
         time.sleep(0.005)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + {headroom}, resource.RLIM_INFINITY))
@@ -133,7 +136,7 @@ def not_writable(case: Case, place: str) -> Iterator[None]:
 @contextmanager
 def out_of_memory(case: Case, headroom: int) -> Iterator[None]:
     """Let the stage's processes have `headroom` bytes more than when the stage goes to work."""
-    case.inject(OUT_OF_MEMORY.format(stage=case.script, headroom=headroom))
+    case.inject(OUT_OF_MEMORY.format(headroom=headroom))
     yield
     (case.root / "sitecustomize.py").unlink()
 
