@@ -2,11 +2,15 @@
 # make test           the tests
 # make lint           ruff
 # make benchmark      the notebook beside this pipeline, on one corpus: docs/benchmarks.md
+# make faults         provoke a fault of the machine in every stage, and kill them; about 40 minutes
+# make audit          look every pinned version up in PyPI's list of vulnerabilities
+# make licences       write the table of docs/licences.md anew
 # make test-browser   the report in a headless Chromium, installed first
+# make test-remote    a DVC remote on S3, played by a local server
 PYTHON ?= python3
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sample test test-browser lint benchmark
+.PHONY: sample test test-browser test-remote lint benchmark faults audit licences
 
 sample: .venv/installed
 	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
@@ -21,6 +25,23 @@ benchmark: .venv/installed
 test-browser: .venv/installed
 	$(PIP_INSTALL) --editable ".[browser]"
 	.venv/bin/python -m pytest -m browser
+
+test-remote: .venv/installed
+	$(PIP_INSTALL) --editable ".[remote]"
+	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest -m remote
+
+faults: .venv/installed
+	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m tests.faults
+	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m tests.kills
+
+# Without --strict it takes "could not be looked up" for "nothing found".
+audit: .venv/installed
+	$(PIP_INSTALL) --editable ".[audit]"
+	.venv/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+licences: .venv/installed
+	$(PIP_INSTALL) --editable ".[audit,browser,dev,remote]"
+	.venv/bin/python -m tests.licences
 
 lint: .venv/installed
 	.venv/bin/ruff check .

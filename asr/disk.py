@@ -1,4 +1,4 @@
-"""A full disk: torch and safetensors raise errors of their own, which are no `OSError` and rarely say so."""
+"""A disk that is full, for which torch and safetensors raise errors of their own, or not ours to write."""
 
 import errno
 import os
@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 # Of torch.save when a write fails; nothing in it tells why.
 TORCH_CANNOT_WRITE = ("PytorchStreamWriter failed writing", "unexpected pos", "iostream error")
 
@@ -22,6 +23,11 @@ def is_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Tell whether an error is that of a file or folder that may not be written, or changed."""
+    return isinstance(error, OSError) and error.errno in FORBIDDEN
 
 
 def explain_full(folder: Path, needed: int | None = None) -> str:

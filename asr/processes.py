@@ -6,15 +6,12 @@ it becomes their launcher, and they all run the same script again from its begin
 """
 
 import atexit
-import json
 import logging
 import os
 import signal
 import sys
-import time
 import traceback
 from datetime import timedelta
-from pathlib import Path
 
 import torch
 import transformers
@@ -23,6 +20,8 @@ from accelerate.utils import gather_object
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+from asr.stage import hand_over
 
 PATIENCE = timedelta(hours=1)  # for a process that the others wait for, such as the first one saving
 
@@ -94,20 +93,10 @@ def _join() -> None:
     state = PartialState(cpu=on_cpu, timeout=PATIENCE)
     atexit.register(state.destroy_process_group)
     if "TORCHELASTIC_ERROR_FILE" in os.environ:
-        sys.excepthook = _hand_over
+        sys.excepthook = lambda kind, error, trace: hand_over("".join(traceback.format_exception(error)))
     if not state.is_main_process:
         logging.disable(logging.WARNING)
         transformers.utils.logging.disable_progress_bar()
-
-
-def _hand_over(kind: type, error: BaseException, trace) -> None:
-    """Leave an error that nobody expected to the launcher, and end at once.
-
-    It says the first one only: once a process is gone, the others lose their connection to it.
-    """
-    report = {"message": "".join(traceback.format_exception(error)), "time_ns": time.time_ns()}
-    Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(report), encoding="utf-8")
-    os._exit(1)  # or it would wait for processes that may be gone
 
 
 def _launch(stage_module: str, num_processes: int, several_machines: bool) -> None:
@@ -133,7 +122,7 @@ def _reason(stage: str, failures: dict[int, ProcessFailure]) -> str | int:
         if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:  # which is torchrun's, to the others
             hint = ": is there enough memory?" if failure.exitcode == -signal.SIGKILL else ""
             return f"{stage}: process {number} was ended by {failure.signal_name()}{hint}"
-    # Of `_hand_over`, or expected ones of asr/stage.py.
+    # Of `hand_over` in asr/stage.py.
     reports = [f.error_file_data for f in failures.values() if "time_ns" in f.error_file_data]
     if not reports:
         return 1

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-from asr import disk, locks, secrets
+from asr import disk, locks, memory, secrets
 
 CODE = Path(__file__).resolve().parent.parent
 HELD = "ASR_STAGE_HELD"  # set for the processes that a stage starts: it holds the lock, they must not wait
@@ -23,9 +23,9 @@ def report_errors(stage: str, alone: bool = True) -> Iterator[None]:
     """Log a stage's progress to stderr; end on an expected error with its message and exit code 1.
 
     Expected are an `OSError` (a file, the disk, the network), wherever it comes from, a disk that is full,
-    and a `ValueError` that our own code raises, which says what to mend. All else is a defect and keeps its
-    traceback. Unless `alone` is False, a second run of the stage in the same folder waits for the first.
-    Nothing printed from here on has a key or a password in it.
+    memory that ran out, a worker that was killed, and a `ValueError` that our own code raises, which says
+    what to mend. All else is a defect and keeps its traceback. Unless `alone` is False, a second run of the
+    stage in the same folder waits for the first. Nothing printed from here on has a key or a password in it.
     """
     secrets.keep_out_of_output()
     logging.basicConfig(format="%(name)s: %(message)s")
@@ -39,6 +39,11 @@ def report_errors(stage: str, alone: bool = True) -> Iterator[None]:
         if disk.is_full(error):
             again = "make room and run `dvc repro` again"
             _end(f"{stage}: {disk.explain_full(Path.cwd())}: {again} ({type(error).__name__}: {error})")
+        out_of_memory = memory.explain(error, stage)
+        if out_of_memory:
+            _end(f"{stage}: {out_of_memory} ({type(error).__name__}: {error})")
+        if disk.is_forbidden(error):
+            _end(f"{stage}: {error}: let this user read and write there, then run `dvc repro` again")
         if isinstance(error, OSError) or isinstance(error, ValueError) and _raised_by_us(error):
             _end(f"{stage}: {error}")
         raise
@@ -86,14 +91,21 @@ def _end_with_parent() -> None:
 
 def _end(message: str) -> NoReturn:
     """End with a message; one of several processes hands it to their launcher, which says it once."""
-    message = secrets.redacted(message)
-    report = os.environ.get("TORCHELASTIC_ERROR_FILE")
-    if report:
-        Path(report).write_text(json.dumps({"message": message, "time_ns": time.time_ns()}))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)  # or it would take leave of processes that may be gone
+    if "TORCHELASTIC_ERROR_FILE" in os.environ:
+        hand_over(message)
     sys.exit(message)
+
+
+def hand_over(message: str) -> NoReturn:
+    """Leave what went wrong in one of several processes to their launcher, and end at once.
+
+    It says the first one only: once a process is gone, the others lose their connection to it.
+    """
+    report = json.dumps({"message": secrets.redacted(message), "time_ns": time.time_ns()})
+    Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(report, encoding="utf-8")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)  # or it would take leave of processes that may be gone
 
 
 def _raised_by_us(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 import pytest
 
 from tests.recipes import Recipe
+from tests.repositories import Repository, build
 
 
 @pytest.fixture
@@ -28,3 +29,15 @@ def finished(tmp_path_factory):
         recipe.output[name] = recipe.run("transcribe", model, f"data/transcripts/{name}.jsonl")
     recipe.output["evaluate"] = recipe.run("evaluate")
     return recipe
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory):
+    """A repository in which `dvc repro` has run and all is committed; a test leaves it as it was."""
+    root = tmp_path_factory.mktemp("repository")
+    recipe = build(root, {})
+    repository = Repository(root)
+    repository.recipe = recipe
+    repository.run("dvc", "repro")
+    repository.commit()
+    return repository

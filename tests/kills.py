@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from tests.recipes import Recipe
-from tests.test_dvc import ENVIRONMENT, build
+from tests.repositories import ENVIRONMENT, build
 
 ENDURING = {"train.max_steps": 40, "train.warmup_steps": 2}  # a checkpoint every 2 steps
 # A stage in proportion to what there is to lose.
@@ -47,12 +47,12 @@ EVENTS = [
 
 
 class Run:
-    """One `dvc repro`."""
+    """One `dvc repro`, or another command."""
 
-    def __init__(self, recipe: Recipe, log: Path) -> None:
+    def __init__(self, recipe: Recipe, log: Path, *command: str) -> None:
         self.log = log
         self.dvc = psutil.Popen(
-            ["dvc", "repro"],
+            command or ["dvc", "repro"],
             cwd=recipe.folder,
             env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"},
             stdout=log.open("wb"),
@@ -98,13 +98,18 @@ class Run:
 
     def events(self) -> list[str]:
         """List what it did, in order."""
-        found = []
-        for line in self.log.read_text(errors="replace").splitlines():
-            for pattern, meaning in EVENTS:
-                match = re.search(pattern, line)
-                if match:
-                    found.append(match.expand(meaning))
-        return found
+        return events(self.log.read_text(errors="replace"))
+
+
+def events(output: str) -> list[str]:
+    """List what a run did, in order, from what it printed."""
+    found = []
+    for line in output.splitlines():
+        for pattern, meaning in EVENTS:
+            match = re.search(pattern, line)
+            if match:
+                found.append(match.expand(meaning))
+    return found
 
 
 def undisturbed(recipe: Recipe, log: Path) -> dict[str, float]:

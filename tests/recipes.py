@@ -28,6 +28,17 @@ SMALL = {
 }  # fmt: skip
 
 
+def changed(params: dict, changes: dict) -> dict:
+    """Change parameters in place, named as for `dvc exp run -S`; returns them."""
+    for name, value in changes.items():
+        *sections, key = name.split(".")
+        tree = params
+        for section in sections:
+            tree = tree[section]
+        tree[key] = value
+    return params
+
+
 class Recipe:
     """A folder like sample/, beside links to this repository's asr/ and stages/."""
 
@@ -42,13 +53,7 @@ class Recipe:
 
     def set(self, changes: dict) -> None:
         """Change parameters, named as for `dvc exp run -S`."""
-        for name, value in changes.items():
-            *sections, key = name.split(".")
-            tree = self.params
-            for section in sections:
-                tree = tree[section]
-            tree[key] = value
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(changed(self.params, changes)))
 
     def reload(self) -> None:
         """Take the parameters from the file again."""

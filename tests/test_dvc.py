@@ -1,68 +1,9 @@
 """The commands that people use, on a small recipe in a repository of its own."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-from tests.recipes import REPOSITORY, Recipe
-
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    "HF_HUB_OFFLINE": "1",
-    **{
-        f"GIT_{role}_{what}": "test@example.org"
-        for role in ("AUTHOR", "COMMITTER")
-        for what in ("NAME", "EMAIL")
-    },
-}
-
-
-def build(root: Path, changes: dict) -> Recipe:
-    """Make a git and DVC repository with a small recipe, of which nothing has run."""
-    root.mkdir(exist_ok=True)
-    recipe = Recipe(root, changes)
-    for code in ("asr", "stages"):
-        (root / code).unlink()
-        shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (".gitignore", ".dvcignore"):
-        shutil.copy(REPOSITORY / name, root / name)
-    for command in (["git", "init", "-q", "-b", "main"], ["dvc", "init", "-q"]):
-        subprocess.run(command, cwd=root, env=ENVIRONMENT, check=True)
-    return recipe
-
-
-class Repository:
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.recipe = build(root, {})
-        self.run("dvc", "repro")
-        self.commit()
-
-    def run(self, *command: str) -> str:
-        folder = self.root if command[0] == "git" else self.recipe.folder
-        done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def commit(self) -> None:
-        self.run("git", "add", ".")
-        self.run("git", "commit", "-q", "-m", "state", "--allow-empty")
-
-    def repro(self) -> list[str]:
-        """Run `dvc repro`; returns the stages that it ran."""
-        lines = self.run("dvc", "repro").splitlines()
-        return sorted(line.split("'")[1] for line in lines if line.startswith("Running stage"))
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    return Repository(tmp_path_factory.mktemp("repository"))
 
 
 @pytest.fixture(autouse=True)

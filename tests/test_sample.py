@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.recipes import REPOSITORY
-from tests.test_dvc import ENVIRONMENT
+from tests.repositories import ENVIRONMENT
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
+import errno
 import json
 import logging
 import os
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -149,6 +151,25 @@ def test_a_full_disk_ends_with_what_to_do(tmp_path, save):
         save()
     assert f"train: no room to write in {tmp_path}" in end.value.code
     assert "make room and run `dvc repro` again" in end.value.code
+
+
+def test_memory_that_ran_out_ends_with_what_to_do():
+    with pytest.raises(SystemExit) as end, report_errors("transcribe"):
+        torch.empty(1 << 60, dtype=torch.int8)
+    assert end.value.code.startswith("transcribe: out of memory: lower transcribe.batch_size")
+
+
+def test_a_killed_worker_ends_with_what_to_do():
+    with pytest.raises(SystemExit) as end, report_errors("featurize"), ProcessPoolExecutor(1) as pool:
+        list(pool.map(os._exit, [9]))
+    assert end.value.code.startswith("featurize: a worker process was killed")
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EPERM], ids=errno.errorcode.get)
+def test_a_place_that_is_not_writable_ends_with_what_to_do(code):
+    with pytest.raises(SystemExit) as end, report_errors("train"):
+        raise OSError(code, os.strerror(code), "data/model")
+    assert f"{os.strerror(code)}: 'data/model': let this user read and write there" in end.value.code
 
 
 def test_one_of_several_processes_hands_its_message_to_their_launcher(tmp_path, monkeypatch):

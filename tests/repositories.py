@@ -1,0 +1,66 @@
+"""Repositories for tests: git, DVC and a small recipe, as people have them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.recipes import REPOSITORY, Recipe, changed
+
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "HF_HUB_OFFLINE": "1",
+    **{
+        f"GIT_{role}_{what}": "test@example.org"
+        for role in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    },
+}
+
+
+def build(root: Path, changes: dict) -> Recipe:
+    """Make a git and DVC repository with a small recipe, of which nothing has run."""
+    root.mkdir(exist_ok=True)
+    recipe = Recipe(root, changes)
+    for code in ("asr", "stages"):
+        (root / code).unlink()
+        shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (".gitignore", ".dvcignore"):
+        shutil.copy(REPOSITORY / name, root / name)
+    for command in (["git", "init", "-q", "-b", "main"], ["dvc", "init", "-q"]):
+        subprocess.run(command, cwd=root, env=ENVIRONMENT, check=True)
+    shutil.copy(REPOSITORY / ".dvc/config", root / ".dvc/config")
+    return recipe
+
+
+class Repository:
+    """A git and DVC repository with a small recipe, or a clone of one."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.folder = root, root / "recipe"
+
+    def run(self, *command: str) -> str:
+        """Run a command that has to succeed; returns what it printed."""
+        folder = self.root if command[0] == "git" else self.folder
+        done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def set(self, changes: dict) -> None:
+        """Change parameters, named as for `dvc exp run -S`, in the file as it is."""
+        file = self.folder / "params.yaml"
+        file.write_text(yaml.safe_dump(changed(yaml.safe_load(file.read_text()), changes)))
+
+    def commit(self) -> None:
+        """Commit all that git does not ignore."""
+        self.run("git", "add", ".")
+        self.run("git", "commit", "-q", "-m", "state", "--allow-empty")
+
+    def repro(self) -> list[str]:
+        """Run `dvc repro`; returns the stages that it ran."""
+        lines = self.run("dvc", "repro").splitlines()
+        return sorted(line.split("'")[1] for line in lines if line.startswith("Running stage"))

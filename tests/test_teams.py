@@ -1,0 +1,126 @@
+"""Several people on one recipe: a second clone, a merge, a remote that is damaged (docs/teams.md)."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.repositories import ENVIRONMENT, Repository
+
+
+class Team:
+    """A git remote and a DVC remote that hold a repository, and clones of it."""
+
+    def __init__(self, repository: Repository, root: Path, url: str, **settings: str) -> None:
+        self.root = root
+        subprocess.run(["cp", "-a", repository.root, root / "first"], check=True)
+        subprocess.run(["git", "init", "-q", "--bare", "-b", "main", root / "origin"], check=True)
+        first = Repository(root / "first")
+        first.run("dvc", "remote", "add", "--default", "team", url)
+        for name, value in settings.items():
+            first.run("dvc", "remote", "modify", "team", name, value)
+        first.commit()
+        first.run("dvc", "push", "--run-cache")
+        first.run("git", "remote", "add", "origin", str(root / "origin"))
+        first.run("git", "push", "-q", "--set-upstream", "origin", "main")
+
+    def clone(self, name: str) -> Repository:
+        """Clone the repository, without any data."""
+        subprocess.run(["git", "clone", "-q", self.root / "origin", self.root / name], check=True)
+        return Repository(self.root / name)
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    """A server that plays S3, with a bucket; returns its address."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+        monkeypatch.setitem(ENVIRONMENT, name, "any")
+    url = f"http://localhost:{port}"
+    server = subprocess.Popen([sys.executable, "-m", "moto.server", "--port", str(port)])
+    try:
+        import boto3
+
+        retry = {"retries": {"total_max_attempts": 20, "mode": "standard"}}  # until it listens
+        config = boto3.session.Config(**retry)
+        client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", config=config)
+        client.create_bucket(Bucket="team")
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def team(repository, tmp_path):
+    return Team(repository, tmp_path, str(tmp_path / "remote"))
+
+
+def has_nothing_to_do(team):
+    second = team.clone("second")
+    second.run("dvc", "pull")
+    assert "Data and pipelines are up to date." in second.run("dvc", "status")
+    assert second.repro() == []
+    assert second.run("git", "status", "--porcelain") == ""
+
+
+def test_a_second_clone_has_nothing_to_do(team):
+    has_nothing_to_do(team)
+
+
+@pytest.mark.remote
+def test_a_second_clone_has_nothing_to_do_on_s3(repository, tmp_path, s3):
+    has_nothing_to_do(Team(repository, tmp_path, "s3://team/dvc", endpointurl=s3))
+
+
+def test_a_clone_takes_what_it_would_compute_from_the_run_cache(team):
+    second = team.clone("second")
+    (second.folder / "dvc.lock").unlink()  # as if nobody had committed it
+    second.run("dvc", "pull", "--run-cache", "--allow-missing")
+    assert second.repro() == []
+    assert second.run("git", "status", "--porcelain") == ""
+
+
+def test_two_who_changed_different_parameters_merge(team):
+    alice, bob = team.clone("alice"), team.clone("bob")
+    for person, changes in ((alice, {"transcribe.max_new_tokens": 19}), (bob, {"evaluate.seed": 99})):
+        person.run("dvc", "pull")
+        person.set(changes)
+        person.repro()
+        person.commit()
+        person.run("dvc", "push", "--run-cache")
+    alice.run("git", "push", "-q")
+    merge = subprocess.run(
+        ["git", "pull", "--no-rebase"], cwd=bob.root, env=ENVIRONMENT, capture_output=True, text=True
+    )
+    conflicts = bob.run("git", "diff", "--name-only", "--diff-filter=U").split()
+    assert merge.returncode == 1 and "recipe/dvc.lock" in conflicts
+    assert {Path(name).parts[1] for name in conflicts} <= {"dvc.lock", "metrics"}, merge.stdout
+    bob.run("git", "checkout", "--theirs", *conflicts)
+    bob.run("dvc", "pull", "--run-cache")
+    assert bob.repro() == ["evaluate"]  # of both changes together; Alice's transcripts are taken
+    bob.commit()
+    bob.run("dvc", "push", "--run-cache")
+    bob.run("git", "push", "-q")
+    alice.run("git", "pull", "-q")
+    alice.run("dvc", "pull")
+    assert alice.repro() == []
+    assert "Data and pipelines are up to date." in alice.run("dvc", "status")
+
+
+def test_a_damaged_file_of_a_remote_is_refused_where_the_remote_is_verified(team):
+    first = Repository(team.root / "first")
+    first.run("dvc", "remote", "modify", "team", "verify", "true")
+    first.commit()
+    first.run("git", "push", "-q")
+    largest = max((team.root / "remote/files").rglob("*"), key=lambda path: path.stat().st_size)
+    largest.chmod(0o644)
+    largest.write_bytes(largest.read_bytes()[:-1] + b"?")
+    second = team.clone("second")
+    pull = subprocess.run(["dvc", "pull"], cwd=second.folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert pull.returncode != 0 and "failed" in pull.stderr, pull.stdout + pull.stderr
