@@ -21,7 +21,7 @@ FRAMES_PER_SECOND = SAMPLE_RATE // HOP_LENGTH  # 10 ms a frame
 POSITIONS_PER_SECOND = FRAMES_PER_SECOND // 2  # the encoder's second convolution has stride 2
 
 LONGEST_S = 600  # of a clip that is decoded at all
-RATES = (4_000, 768_000)  # Hz; outside of them it is the header that is wrong
+RATES = (4_000, 384_000)  # Hz; outside of them it is the header that is wrong
 BLOCK_SAMPLES = 2**20  # decoded at a time, of all channels: a header may promise any number of samples
 
 # log10 of the power is clipped to this many decades below the clip's maximum, then (x + 4) / 4

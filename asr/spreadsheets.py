@@ -4,6 +4,7 @@ Quotation marks do not help: programs take `=cmd|…` for a formula with or with
 front does, and `original` takes it away again.
 """
 
+import csv
 import re
 
 import pandas as pd
@@ -30,4 +31,7 @@ def to_csv(table: pd.DataFrame) -> str:
         for column in table
         if not pd.api.types.is_numeric_dtype(table[column])
     }
-    return table.assign(**texts).to_csv(index=False, lineterminator="\n")
+    # pandas leaves a lone carriage return without quotation marks, and takes it for a line's end again.
+    returns = any(column.astype("string").str.contains("\r").any() for column in texts.values())
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    return table.assign(**texts).to_csv(index=False, lineterminator="\n", quoting=quoting)

@@ -114,7 +114,7 @@ def main() -> None:
     assert written == len(raw), f"{len(raw)} clips in, {written} rows out"
     table = read_shards(OUT).select_columns(["id", "duration_s", "problem", "detail"]).to_pandas()
     for row in table[table.problem != ""].head(WARNINGS).itertuples():
-        logger.warning("%s: %s %s", row.id, row.problem, row.detail)
+        logger.warning("%r: %s %s", row.id, row.problem, row.detail)
     logger.info(
         "%d clips, %.2f h, %d not usable, %d workers",
         len(table),

@@ -10,9 +10,11 @@ here and not in featurize: so the features are kept, and it takes seconds to go 
 Run by `dvc repro`, or alone: python -m stages.filter
 """
 
+import csv
 import json
 import logging
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -24,11 +26,14 @@ from asr.params import load_params
 from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, knows_speakers, select_rows
 from asr.shards import read_shards
 from asr.stage import report_errors
+from asr.text import has_controls
 from asr.whisper import load_processor
 
 FEATURES, PRETRAINED = Path("data/features"), Path("data/pretrained")
 OUT, TOKENIZER = Path("data/filtered"), Path("data/tokenizer")
 METRICS, DROPPED = Path("metrics/filter.json"), Path("metrics/dropped.csv")
+# All texts: pandas itself would leave an id with a carriage return in two lines.
+QUOTED = {"index_label": "row", "quoting": csv.QUOTE_NONNUMERIC}
 FIRST_IDS = 3  # of each reason, in a message
 logger = logging.getLogger("filter")
 
@@ -82,16 +87,17 @@ def check_bad(rows: pd.DataFrame, most: float) -> None:
         return
     write_dropped(bad.assign(reason=bad.problem))
     by_problem = {problem: list(bad.id[bad.problem == problem]) for problem in PROBLEMS}
-    lines = [
-        f"{problem}: {len(ids)} ({', '.join(ids[:FIRST_IDS])}{', …' if len(ids) > FIRST_IDS else ''})"
-        for problem, ids in by_problem.items()
-        if ids
-    ]
+    lines = [f"{problem}: {len(ids)} ({_some(ids)})" for problem, ids in by_problem.items() if ids]
     raise ValueError(
         "\n  ".join([f"{len(bad)} of {len(rows)} clips cannot be used, and that is too many:", *lines])
         + f"\n  {DROPPED} has them all. Mend the corpus, or set download.max_bad_fraction, which is {most},"
         f" to {math.ceil(1000 * len(bad) / len(rows)) / 1000} or more: what is done so far is kept."
     )
+
+
+def _some(ids: Iterable[str]) -> str:
+    ids = [repr(id)[1:-1] for id in ids]  # no control character reaches the terminal
+    return ", ".join(ids[:FIRST_IDS] + ["…"] * (len(ids) > FIRST_IDS))
 
 
 def write_dropped(rows: pd.DataFrame) -> None:
@@ -114,8 +120,8 @@ def write(rows: pd.DataFrame, processor: WhisperProcessor, new_tokens: list[voca
     for folder in (OUT, TOKENIZER):
         folder.mkdir(parents=True, exist_ok=True)
     for role in ROLES:
-        rows[rows.role == role].to_csv(OUT / f"{role}.csv", columns=["id"], index_label="row")
-    rows[rows.role == ""].to_csv(OUT / "dropped.csv", columns=["id", "split", "reason"], index_label="row")
+        rows[rows.role == role].to_csv(OUT / f"{role}.csv", columns=["id"], **QUOTED)
+    rows[rows.role == ""].to_csv(OUT / "dropped.csv", columns=["id", "split", "reason"], **QUOTED)
     processor.save_pretrained(TOKENIZER)
     vocabulary.save(new_tokens, TOKENIZER)
 
@@ -163,7 +169,11 @@ def main() -> None:
     write(rows, processor, new_tokens)
     write_dropped(rows)
 
+    odd = rows[(rows.role != "") & rows.sentence.map(has_controls)]
+    if len(odd):
+        logger.warning("%d sentences have control characters, which are kept: %s", len(odd), _some(odd.id))
     summary = summarize(rows) | {
+        "with_control_characters": len(odd),
         "ids_per_word": round(vocabulary.ids_per_word(processor.tokenizer, sentences), 3),
         "ids_per_word_pretrained": round(vocabulary.ids_per_word(pretrained.tokenizer, sentences), 3),
     }

@@ -26,11 +26,12 @@ def pretrained(params: Pretrained) -> tuple[WhisperForConditionalGeneration, Whi
 
     Raises
     ------
-    FileNotFoundError: neither a folder nor reachable on the hub.
+    FileNotFoundError: neither a folder nor reachable on the hub, or its weights are pickled.
     ValueError: the folder's weights are not those that `revision` names, or the model knows one language.
     """
     folder = Path(params.name).is_dir()
     if folder:
+        refuse_pickle(Path(params.name))
         check_weights(Path(params.name) / "model.safetensors", params.revision)
     revision = None if folder else params.revision
     try:
@@ -54,6 +55,18 @@ def pretrained(params: Pretrained) -> tuple[WhisperForConditionalGeneration, Whi
             " such as openai/whisper-small, not whisper-small.en"
         )
     return model, processor
+
+
+def refuse_pickle(folder: Path) -> None:
+    """Say of a checkpoint whose weights are pickled only why it is not loaded: that would run code in it."""
+    names = ("model.safetensors", "model.safetensors.index.json")
+    pickled = sorted(file.name for file in folder.glob("*.bin"))
+    if pickled and not any((folder / name).exists() for name in names):
+        raise FileNotFoundError(
+            f"pretrained.name {str(folder)!r} has {pickled[0]}, but no model.safetensors: a pickle may run"
+            " any code when it is loaded, so it is refused. If you trust it, convert it:"
+            " `model.save_pretrained` of transformers writes model.safetensors"
+        )
 
 
 def check_weights(weights: Path, expected: str | None) -> None:

@@ -43,6 +43,15 @@ def test_a_zip_s_links_and_climbing_names_are_passed_over(tmp_path):
     assert [name for name, *_ in read(tmp_path / "x.zip")] == ["good"]
 
 
+def test_a_zip_s_file_without_a_name_is_passed_over(tmp_path):
+    path = write_archive(tmp_path / "x.zip", [("x", b"1"), ("y", b"2")])
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x01\x02")
+    data[at + 28 : at + 32] = b"\0\0\x01\0"  # the name's one letter becomes an extra field
+    path.write_bytes(data)
+    assert [name for name, *_ in read(path)] == ["y"]
+
+
 def tar_header(size, kind=tarfile.REGTYPE):
     info = tarfile.TarInfo("bomb")
     info.size, info.type = size, kind

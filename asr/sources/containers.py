@@ -22,6 +22,7 @@ from typing import NamedTuple
 MOST_EXPANSION = 100
 EXPANSION_FROM = 2**30  # bytes; below, an archive may expand as it likes
 HEADER_BYTES = 2**28  # of a single read: tarfile reads extended headers whole, whatever size they name
+FILES = (0, stat.S_IFREG)  # a zip need not say
 _OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
@@ -67,7 +68,8 @@ def _zip(path: Path, magic: bytes) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         _require_proportion(path, sum(info.file_size for info in archive.infolist()))
         for info in archive.infolist():
-            if info.is_dir() or stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+            # Not is_dir(), which fails on a name that is empty (Python 3.11).
+            if info.filename[-1:] in ("", "/") or stat.S_IFMT(info.external_attr >> 16) not in FILES:
                 continue
             if info.flag_bits & 1:
                 raise ValueError(f"{path}: {info.filename!r} is encrypted: unpack it, and pack it without")
