@@ -51,7 +51,7 @@ BAD = {
     "truncated.flac": (encoded(SPEECH, format="FLAC")[:9000], "undecodable", "flac decoder lost sync"),
     "truncated.wav": (encoded(np.tile(SPEECH, 4))[:64_000], "cut_off", "2.0 s are there of 4.0 s"),
     "truncated.mp3": (encoded(np.tile(SPEECH, 4), format="MP3")[:8000], "cut_off", "s are there of 4.0 s"),
-    "empty.wav": (encoded(SPEECH[:0]), "undecodable", "0 samples"),
+    "empty.wav": (encoded(SPEECH[:0]), "undecodable", "no samples"),
     "zero-bytes.wav": (b"", "no_audio", ""),
     "text.mp3": (b"This is no sound.\n" * 100, "undecodable", "Format not recognised"),
     "phone.m4a": (b"\0\0\0\x20ftypM4A " + bytes(500), "undecodable", "wav, flac, mp3, ogg and opus are"),
