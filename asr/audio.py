@@ -13,11 +13,17 @@ import soundfile
 import soxr
 import torch
 
+from asr.damage import cut_off, format_hint
+
 SAMPLE_RATE = 16_000  # Hz, of every Whisper model
 N_FFT = 400  # samples, 25 ms
 HOP_LENGTH = 160  # samples
 FRAMES_PER_SECOND = SAMPLE_RATE // HOP_LENGTH  # 10 ms a frame
 POSITIONS_PER_SECOND = FRAMES_PER_SECOND // 2  # the encoder's second convolution has stride 2
+
+LONGEST_S = 600  # of a clip that is decoded at all
+RATES = (4_000, 384_000)  # Hz; outside of them it is the header that is wrong
+BLOCK_SAMPLES = 2**20  # decoded at a time, of all channels: a header may promise any number of samples
 
 # log10 of the power is clipped to this many decades below the clip's maximum, then (x + 4) / 4
 # (openai/whisper, audio.py, log_mel_spectrogram).
@@ -37,16 +43,39 @@ def decode(data: bytes) -> tuple[np.ndarray, int]:
     Raises
     ------
     ValueError: the bytes are no audio, or contain no sample, or samples that are not finite.
+    OverflowError: longer than LONGEST_S.
+    EOFError: the file says that it is longer than it is.
     """
     try:
-        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
-        raise ValueError(f"not decodable: {error}") from error
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            rate, declared, log = file.samplerate, file.frames, file.extra_info
+            if not RATES[0] <= rate <= RATES[1]:
+                raise ValueError(f"a sample rate of {rate} Hz")
+            samples = _mono(file)
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+        # Not str(error), which names an object in memory, another one in every run.
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
+        raise ValueError(format_hint(data) or reason) from error
+    missing = cut_off(data, rate, declared, len(samples), log)
+    if missing:
+        raise EOFError(missing)
     if len(samples) == 0:
-        raise ValueError("not decodable: no samples")
+        raise ValueError("no samples")
     if not np.isfinite(samples).all():
-        raise ValueError("not decodable: samples that are not finite")
-    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1), rate
+        raise ValueError("samples that are not finite")
+    return samples, rate
+
+
+def _mono(file: soundfile.SoundFile) -> np.ndarray:
+    """Read all there is, not what the header promises; the channels' mean."""
+    at_once = max(1, BLOCK_SAMPLES // file.channels)
+    blocks, length = [np.zeros(0, np.float32)], 0
+    while len(block := file.read(at_once, dtype="float32", always_2d=True)):
+        length += len(block)
+        if length > LONGEST_S * file.samplerate:
+            raise OverflowError(f"longer than {LONGEST_S} s")
+        blocks.append(block[:, 0] if file.channels == 1 else block.mean(axis=1))
+    return np.concatenate(blocks)
 
 
 def resample(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -67,7 +67,8 @@ def load(folder: Path, where: str) -> tuple[WhisperForConditionalGeneration, Whi
     if not any((folder / name).exists() for name in WEIGHTS):
         raise FileNotFoundError(
             f"{where}: no {' and no '.join(WEIGHTS)} in {folder}. Pickled weights (pytorch_model.bin) are not"
-            f" loaded, for they can run code.\n{WAYS_ON}"
+            " loaded, for they can run code. If you trust them, convert them: `model.save_pretrained` of"
+            f" transformers writes model.safetensors.\n{WAYS_ON}"
         )
     try:
         kind = PretrainedConfig.get_config_dict(folder, local_files_only=True)[0].get("model_type")

@@ -7,6 +7,8 @@ from datasets import Features, Value
 # "validated": what a corpus has beyond its three splits, as Common Voice's validated.tsv; nobody has seen
 # to it that it shares no speaker or sentence with them.
 SPLITS = ("train", "validation", "test", "validated")
+# Of an encoded clip that is read at all; ten minutes of 48 kHz stereo in 16 bits are 115 MB.
+MAX_CLIP_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Clip:
     age: str
     accent: str
     audio: bytes  # encoded, as the corpus has it; empty if the corpus lacks the file
+    problem: str = ""  # why the source did not bring the audio, where it knows: one of `features.PROBLEMS`
+    detail: str = ""  # what it found
 
 
 RAW_FEATURES = Features(
@@ -33,5 +37,7 @@ RAW_FEATURES = Features(
         "age": Value("string"),
         "accent": Value("string"),
         "audio": Value("binary"),
+        "problem": Value("string"),
+        "detail": Value("string"),
     }
 )

@@ -6,6 +6,15 @@ There are no label ids in it: which tokens there are is known after `filter` onl
 import numpy as np
 from datasets import Dataset, Features, List, Value
 
+PROBLEMS = (  # why a row has no features
+    "no_audio",  # the corpus lacks the file, or it has no bytes
+    "outside_folder",  # the table names a file that is not in the corpus' folder; it is not read
+    "too_large",  # more bytes or more seconds than a clip may have
+    "undecodable",  # no audio, or in a format that is not known here, or samples that are no numbers
+    "cut_off",  # the file says that it is longer than it is
+    "silent",  # all samples are the same, but for the last of 16 bits
+    "decoder_died",  # the process that decoded it crashed or would not end
+)
 FEATURES = Features(
     {
         "id": Value("string"),
@@ -16,7 +25,8 @@ FEATURES = Features(
         "accent": Value("string"),
         "sentence": Value("string"),
         "duration_s": Value("float32"),
-        "problem": Value("string"),  # why there are no features: "no_audio", "undecodable"; else ""
+        "problem": Value("string"),  # one of PROBLEMS, or ""
+        "detail": Value("string"),  # what was found, for the reader
         "features": List(Value("float16")),  # log-mel, shape = (n_mels, n_frames), row by row
     }
 )

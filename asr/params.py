@@ -58,7 +58,7 @@ class FolderColumns(Section):
 
 class FolderSource(Section):
     path: str
-    table: str  # .tsv or .csv, relative to the folder
+    table: str  # .tsv, .csv or .jsonl, relative to the folder
     columns: FolderColumns
     test_fraction: Fraction
 
@@ -74,8 +74,9 @@ class SampleSource(Section):
 
 class Download(Section):
     source: Literal["archive", "mdc", "hub", "folder", "sample"]
+    max_bad_fraction: Annotated[float, Field(ge=0, le=1)]  # of all clips; what is bad is in features.PROBLEMS
     locale: str
-    archive: Place  # path or URL of a Common Voice release, .tar.gz
+    archive: Place  # path or URL of a Common Voice release: .tar, .tar.gz or .zip
     archive_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     mdc: MdcSource
     hub: HubSource

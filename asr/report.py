@@ -14,6 +14,7 @@ import soundfile
 from markupsafe import Markup
 
 from asr.alignment import Step, align, character_name, confusions, readable
+from asr.audio import decode
 from asr.charts import LABELS, inline
 from asr.transcripts import MODELS, Transcript
 
@@ -91,16 +92,14 @@ def direction(text: str) -> str:
 
 
 def data_uri(clip: bytes) -> str:
-    """Write an encoded clip as a data: URI that a browser plays.
-
-    Raises
-    ------
-    ValueError: the format is none of mp3, wav, flac and ogg.
-    """
+    """Write an encoded clip as a data: URI that a browser plays; in another format as flac."""
     found = soundfile.info(io.BytesIO(clip)).format
     mime = next((mime for name, mime in _MIME.items() if found.startswith(name)), None)
     if mime is None:
-        raise ValueError(f"a clip is {found}; browsers play {', '.join(_MIME)}: convert the corpus' clips")
+        samples, rate = decode(clip)
+        file, mime = io.BytesIO(), _MIME["FLAC"]
+        soundfile.write(file, samples, rate, format="FLAC")
+        clip = file.getvalue()
     return f"data:{mime};base64,{base64.b64encode(clip).decode()}"
 
 

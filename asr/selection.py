@@ -5,13 +5,13 @@ import random
 
 import pandas as pd
 
+from asr.features import PROBLEMS
 from asr.text import normalize
 
 ROLES = ("train", "validation", "test")
 # In the order in which they are looked for; a row is dropped under the first that holds.
 REASONS = (
-    "no_audio",  # the corpus lacks the file, or it has no bytes
-    "undecodable",
+    *PROBLEMS,
     "empty_sentence",  # nothing but punctuation
     "too_long",  # max_duration_s and more
     "over_window",  # longer than the model's window: it would be cut
@@ -22,6 +22,8 @@ REASONS = (
     "speaker_unknown",  # of a validated row: may be anyone's, one of test's too
     "too_many_labels",  # more ids than the decoder has positions
 )
+# Of these a corpus may have thousands, and it is not the clips that are at fault.
+LEAKS = tuple(reason for reason in REASONS if reason.startswith(("speaker_", "sentence_")))
 
 
 def select_rows(
@@ -59,8 +61,8 @@ def select_rows(
     def drop(reason: str, where: pd.Series) -> None:
         rows.loc[where & (rows.reason == ""), "reason"] = reason
 
-    drop("no_audio", rows.problem == "no_audio")
-    drop("undecodable", rows.problem == "undecodable")
+    for problem in PROBLEMS:
+        drop(problem, rows.problem == problem)
     drop("empty_sentence", rows.key == "")
     drop("too_long", ~is_test & (rows.duration_s >= max_duration_s))
     drop("over_window", ~is_test & (rows.duration_s > window_s))

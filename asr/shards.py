@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, concatenate_datasets
 
 SHARD_BYTES = 256 * 2**20
 BATCH_ROWS = 64  # rows of a record batch: what is held in memory while writing
+BATCH_BYTES = 128 * 2**20  # or fewer rows, if they are as large as this; Arrow takes 2 GiB at most
 
 
 def write_shards(folder: str | Path, rows: Iterable[dict], features: Features) -> int:
@@ -41,16 +43,17 @@ def write_shards(folder: str | Path, rows: Iterable[dict], features: Features) -
 
 
 def _write(folder: Path, rows: Iterable[dict], schema: pa.Schema) -> int:
-    shard, written, in_shard, writer, batch = 0, 0, 0, None, []
+    shard, written, in_shard, in_batch, writer, batch = 0, 0, 0, 0, None, []
 
     def flush() -> None:
-        nonlocal shard, in_shard, writer
+        nonlocal shard, in_shard, in_batch, writer
         if writer is None:
             writer = pa.ipc.new_stream(folder / f"{shard:05}.arrow", schema)
         table = pa.RecordBatch.from_pylist(batch, schema=schema)
         writer.write_batch(table)
         in_shard += table.nbytes
         batch.clear()
+        in_batch = 0
         if in_shard >= SHARD_BYTES:
             writer.close()
             shard, in_shard, writer = shard + 1, 0, None
@@ -58,13 +61,18 @@ def _write(folder: Path, rows: Iterable[dict], schema: pa.Schema) -> int:
     for row in rows:
         batch.append(row)
         written += 1
-        if len(batch) == BATCH_ROWS:
+        in_batch += sum(_n_bytes(value) for value in row.values())
+        if len(batch) == BATCH_ROWS or in_batch >= BATCH_BYTES:
             flush()
     if batch:
         flush()
     if writer is not None:
         writer.close()
     return written
+
+
+def _n_bytes(value: object) -> int:
+    return value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes) else 0
 
 
 def read_shards(folder: str | Path) -> Dataset:

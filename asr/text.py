@@ -13,6 +13,9 @@ from transformers.models.whisper.english_normalizer import BasicTextNormalizer
 # Invisible by definition (Unicode, DerivedCoreProperties: Default_Ignorable_Code_Point): joiners,
 # bidirectional marks, soft hyphens, variation selectors. Zero width space is the one that parts words.
 _IGNORABLE = regex.compile(r"[\p{Default_Ignorable_Code_Point}--\u200b]+", regex.V1)
+# Controls, and what turns the direction of the text around it; not the marks of direction (U+200E, U+200F,
+# U+061C), which belong into a text of two scripts.
+_CONTROL = regex.compile(r"[\p{Cc}\u202a-\u202e\u2066-\u2069--\t\n\r]", regex.V1)
 _NO_WORD_CHARACTER = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 
 
@@ -31,6 +34,11 @@ def normalize(text: str) -> str:
     # Composed before folding as well: folding makes a letter of the mark under a Greek vowel.
     text = unicodedata.normalize("NFC", text).casefold()
     return _NO_WORD_CHARACTER.sub(" ", unicodedata.normalize("NFC", text)).strip()
+
+
+def has_controls(text: str) -> bool:
+    """Tell whether a text has characters that nobody typed on purpose: controls, embeddings and overrides."""
+    return _CONTROL.search(text) is not None
 
 
 def orthographic(text: str) -> str:

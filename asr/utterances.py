@@ -10,6 +10,7 @@ from io import StringIO
 import pandas as pd
 
 from asr.scoring import score_utterances
+from asr.spreadsheets import original
 from asr.text import orthographic
 from asr.transcripts import MODELS, Transcript
 
@@ -58,13 +59,10 @@ def utterance_table(transcripts: dict[str, list[Transcript]]) -> pd.DataFrame:
     return table[COLUMNS]
 
 
-def to_csv(table: pd.DataFrame) -> str:
-    """Write the table as CSV with unix line ends."""
-    return table.to_csv(index=False, lineterminator="\n")
-
-
 def from_csv(text: str, where: str) -> pd.DataFrame:
-    """Read what `to_csv` wrote. Texts stay texts: "null" is a word and "12345678" may be a speaker.
+    """Read what `spreadsheets.to_csv` wrote.
+
+    Texts stay texts: "null" is a word and "12345678" may be a speaker.
 
     Parameters
     ----------
@@ -81,4 +79,4 @@ def from_csv(text: str, where: str) -> pd.DataFrame:
             f"{where}: expected the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing."
             " It was written by another version of the project: check it out and run `dvc repro evaluate`"
         )
-    return table
+    return table.assign(**{column: table[column].map(original) for column in TEXT_COLUMNS})

@@ -28,9 +28,10 @@ from asr.breakdown import runaways, wer_by_parts
 from asr.params import load_params
 from asr.scoring import RATES, rounded
 from asr.shards import read_shards
+from asr.spreadsheets import to_csv
 from asr.stage import report_errors
 from asr.transcripts import MODELS, Transcript, read_transcripts, require_same_test_set
-from asr.utterances import PER_REFERENCE, to_csv, utterance_table
+from asr.utterances import PER_REFERENCE, utterance_table
 
 TRANSCRIPTS = Path("data/transcripts")
 FEATURES, TRAIN = Path("data/features"), Path("data/filtered/train.csv")

@@ -1,8 +1,8 @@
 """Turn every clip into log-mel features: data/raw/ to data/features/.
 
-Every row of the corpus comes out as one row, also the broken ones, under their problem; which rows are
-used is the filter's decision. Features are stored without padding and in float16, a twelfth of what
-the usual 30 s float32 takes for a clip of five seconds.
+Every row of the corpus comes out as one row, also the broken ones, under their problem, and even those
+that take their process along; which rows are used is the filter's decision. Features are stored without
+padding and in float16, a twelfth of what the usual 30 s float32 takes for a clip of five seconds.
 
 Run by `dvc repro`, or alone: python -m stages.featurize
 """
@@ -10,7 +10,6 @@ Run by `dvc repro`, or alone: python -m stages.featurize
 import logging
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +22,22 @@ from asr.features import FEATURES
 from asr.params import load_params
 from asr.shards import read_shards, write_shards
 from asr.stage import report_errors
+from asr.workers import Died, in_order
 
 RAW, PRETRAINED, OUT = Path("data/raw"), Path("data/pretrained"), Path("data/features")
-ROWS_A_TASK = 16  # read and handed over together
-ROWS_AT_ONCE = 64 * ROWS_A_TASK  # given to the workers before their results are written: bounds the memory
+SILENT = 2 * 2**-15  # between the lowest and the highest sample: the last bit of 16
+WARNINGS = 20  # of clips that cannot be used; all of them are in metrics/dropped.csv
 logger = logging.getLogger("featurize")
 
 
 def featurize(raw: Dataset, extractor: WhisperFeatureExtractor) -> Iterator[dict]:
     """Featurize a corpus on all cores, in its order; yields rows of `FEATURES`."""
-    with ProcessPoolExecutor(initializer=_start_worker, initargs=(raw, extractor.mel_filters)) as pool:
-        for first in range(0, len(raw), ROWS_AT_ONCE):
-            end = min(first + ROWS_AT_ONCE, len(raw))
-            for rows in pool.map(_featurize_rows, range(first, end, ROWS_A_TASK)):
-                yield from rows
+    rows = in_order(_featurize_row, len(raw), _start_worker, (raw, extractor.mel_filters))
+    for index, row in enumerate(rows):
+        if isinstance(row, Died):
+            yield unusable(raw[index], "decoder_died", str(row))
+        else:
+            yield row
 
 
 def featurize_clip(clip: dict, mel_filters: np.ndarray) -> dict:
@@ -51,18 +52,37 @@ def featurize_clip(clip: dict, mel_filters: np.ndarray) -> dict:
     -------
     A row of `FEATURES`
     """
-    row = {name: value for name, value in clip.items() if name != "audio"}
-    row |= {"duration_s": 0.0, "problem": "", "features": []}
+    if clip["problem"]:
+        return unusable(clip, clip["problem"], clip["detail"])
     if not clip["audio"]:
-        return {**row, "problem": "no_audio"}
+        return unusable(clip, "no_audio")
     try:
         samples, rate = audio.decode(clip["audio"])
     except ValueError as error:
-        logger.warning("%s: %s", clip["id"], error)
-        return {**row, "problem": "undecodable"}
+        return unusable(clip, "undecodable", str(error))
+    except OverflowError as error:
+        return unusable(clip, "too_large", str(error))
+    except EOFError as error:
+        return unusable(clip, "cut_off", str(error))
+    if len(samples) < rate / audio.FRAMES_PER_SECOND:
+        return unusable(clip, "undecodable", f"{len(samples)} samples, less than a frame")
+    if np.ptp(samples) <= SILENT:
+        return unusable(clip, "silent", f"{len(samples) / rate:.1f} s")
     samples = audio.resample(samples, rate)
     features = audio.log_mel(samples, mel_filters).astype(np.float16)
-    return {**row, "duration_s": len(samples) / audio.SAMPLE_RATE, "features": features.reshape(-1)}
+    if not np.isfinite(features).all():
+        return unusable(clip, "undecodable", "samples out of all bounds")
+    duration_s = len(samples) / audio.SAMPLE_RATE
+    return {**_metadata(clip), "duration_s": duration_s, "features": features.reshape(-1)}
+
+
+def unusable(clip: dict, problem: str, detail: str = "") -> dict:
+    """Return the row of a clip that has no features."""
+    return {**_metadata(clip), "duration_s": 0.0, "problem": problem, "detail": detail, "features": []}
+
+
+def _metadata(clip: dict) -> dict:
+    return {name: value for name, value in clip.items() if name != "audio"}
 
 
 def _start_worker(raw: Dataset, mel_filters: np.ndarray) -> None:
@@ -71,9 +91,8 @@ def _start_worker(raw: Dataset, mel_filters: np.ndarray) -> None:
     _raw, _mel_filters = raw.with_format("arrow"), mel_filters.astype(np.float32)
 
 
-def _featurize_rows(first: int) -> list[dict]:
-    clips = _raw[first : first + ROWS_A_TASK].to_pylist()
-    return [featurize_clip(clip, _mel_filters) for clip in clips]
+def _featurize_row(index: int) -> dict:
+    return featurize_clip(_raw[index : index + 1].to_pylist()[0], _mel_filters)
 
 
 def check_sampling_rate(extractor: WhisperFeatureExtractor, sampling_rate: int) -> None:
@@ -93,7 +112,9 @@ def main() -> None:
     raw = read_shards(RAW)
     written = write_shards(OUT, featurize(raw, extractor), FEATURES)
     assert written == len(raw), f"{len(raw)} clips in, {written} rows out"
-    table = read_shards(OUT).select_columns(["duration_s", "problem"]).to_pandas()
+    table = read_shards(OUT).select_columns(["id", "duration_s", "problem", "detail"]).to_pandas()
+    for row in table[table.problem != ""].head(WARNINGS).itertuples():
+        logger.warning("%r: %s %s", row.id, row.problem, row.detail)
     logger.info(
         "%d clips, %.2f h, %d not usable, %d workers",
         len(table),

@@ -3,28 +3,38 @@
 Reads data/features/ and data/pretrained/. Writes row numbers and ids, never a second copy of the features:
 data/filtered/{train,validation,test}.csv, and dropped.csv with a reason for every other row. The processor
 to train with goes to data/tokenizer/: the pretrained one, or with model.extend_tokenizer one that has
-learned tokens from the training sentences. Counts and hours go to metrics/filter.json.
+learned tokens from the training sentences. Counts and hours go to metrics/filter.json; every clip that is
+dropped for its own faults goes to metrics/dropped.csv. Too many that cannot be used at all end the run,
+here and not in featurize: so the features are kept, and it takes seconds to go on.
 
 Run by `dvc repro`, or alone: python -m stages.filter
 """
 
+import csv
 import json
 import logging
+import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 from transformers import GenerationConfig, WhisperConfig, WhisperProcessor, WhisperTokenizer
 
-from asr import vocabulary
-from asr.features import METADATA
+from asr import spreadsheets, vocabulary
+from asr.features import METADATA, PROBLEMS
 from asr.params import load_params
-from asr.selection import REASONS, ROLES, drop_long_labels, knows_speakers, select_rows
+from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, knows_speakers, select_rows
 from asr.shards import read_shards
 from asr.stage import report_errors
+from asr.text import has_controls
 from asr.whisper import load_processor
 
 FEATURES, PRETRAINED = Path("data/features"), Path("data/pretrained")
-OUT, TOKENIZER, METRICS = Path("data/filtered"), Path("data/tokenizer"), Path("metrics/filter.json")
+OUT, TOKENIZER = Path("data/filtered"), Path("data/tokenizer")
+METRICS, DROPPED = Path("metrics/filter.json"), Path("metrics/dropped.csv")
+# All texts: pandas itself would leave an id with a carriage return in two lines.
+QUOTED = {"index_label": "row", "quoting": csv.QUOTE_NONNUMERIC}
+FIRST_IDS = 3  # of each reason, in a message
 logger = logging.getLogger("filter")
 
 
@@ -70,13 +80,48 @@ def check_validated(rows: pd.DataFrame, add_validated: bool) -> None:
         )
 
 
+def check_bad(rows: pd.DataFrame, most: float) -> None:
+    """Refuse a corpus of which more than a fraction cannot be used; metrics/dropped.csv has those clips."""
+    bad = rows[rows.problem != ""]
+    if len(bad) <= most * len(rows):
+        return
+    write_dropped(bad.assign(reason=bad.problem))
+    by_problem = {problem: list(bad.id[bad.problem == problem]) for problem in PROBLEMS}
+    lines = [f"{problem}: {len(ids)} ({_some(ids)})" for problem, ids in by_problem.items() if ids]
+    raise ValueError(
+        "\n  ".join([f"{len(bad)} of {len(rows)} clips cannot be used, and that is too many:", *lines])
+        + f"\n  {DROPPED} has them all. Mend the corpus, or set download.max_bad_fraction, which is {most},"
+        f" to {math.ceil(1000 * len(bad) / len(rows)) / 1000} or more: what is done so far is kept."
+    )
+
+
+def _some(ids: Iterable[str]) -> str:
+    ids = [repr(id)[1:-1] for id in ids]  # no control character reaches the terminal
+    return ", ".join(ids[:FIRST_IDS] + ["…"] * (len(ids) > FIRST_IDS))
+
+
+def write_dropped(rows: pd.DataFrame) -> None:
+    """Write the table of dropped rows, less those that would leak: nothing is wrong with the clips."""
+    dropped = rows[(rows.reason != "") & ~rows.reason.isin(LEAKS)]
+    details = [_detail(row) for row in dropped.itertuples()]
+    table = dropped[["id", "split", "reason"]].assign(detail=details)
+    DROPPED.parent.mkdir(parents=True, exist_ok=True)
+    DROPPED.write_text(spreadsheets.to_csv(table), encoding="utf-8", newline="\n")
+
+
+def _detail(row: tuple) -> str:
+    if row.reason in ("too_long", "over_window"):
+        return f"{row.duration_s:.2f} s"
+    return f"{row.n_labels} ids" if row.reason == "too_many_labels" else row.detail
+
+
 def write(rows: pd.DataFrame, processor: WhisperProcessor, new_tokens: list[vocabulary.NewToken]) -> None:
     """Write the tables of each role and of dropped rows, and the processor."""
     for folder in (OUT, TOKENIZER):
         folder.mkdir(parents=True, exist_ok=True)
     for role in ROLES:
-        rows[rows.role == role].to_csv(OUT / f"{role}.csv", columns=["id"], index_label="row")
-    rows[rows.role == ""].to_csv(OUT / "dropped.csv", columns=["id", "split", "reason"], index_label="row")
+        rows[rows.role == role].to_csv(OUT / f"{role}.csv", columns=["id"], **QUOTED)
+    rows[rows.role == ""].to_csv(OUT / "dropped.csv", columns=["id", "split", "reason"], **QUOTED)
     processor.save_pretrained(TOKENIZER)
     vocabulary.save(new_tokens, TOKENIZER)
 
@@ -97,6 +142,7 @@ def main() -> None:
     params = load_params()
     rows = read_shards(FEATURES).select_columns(METADATA).to_pandas()
     check_validated(rows, params.filter.add_validated)
+    check_bad(rows, params.download.max_bad_fraction)
     pretrained, processor = (
         load_processor(PRETRAINED, params.model.language, params.model.task) for _ in range(2)
     )
@@ -121,8 +167,13 @@ def main() -> None:
     rows = drop_long_labels(rows, WhisperConfig.from_pretrained(PRETRAINED).max_target_positions)
     assert ((rows.role == "") == (rows.reason != "")).all(), "a row is either used or dropped"
     write(rows, processor, new_tokens)
+    write_dropped(rows)
 
+    odd = rows[(rows.role != "") & rows.sentence.map(has_controls)]
+    if len(odd):
+        logger.warning("%d sentences have control characters, which are kept: %s", len(odd), _some(odd.id))
     summary = summarize(rows) | {
+        "with_control_characters": len(odd),
         "ids_per_word": round(vocabulary.ids_per_word(processor.tokenizer, sentences), 3),
         "ids_per_word_pretrained": round(vocabulary.ids_per_word(pretrained.tokenizer, sentences), 3),
     }

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,12 @@ def tsv(*rows: tuple[str, ...], header: tuple[str, ...] = HEADER) -> bytes:
 def write_archive(path: Path, members: list[tuple[str, bytes] | tarfile.TarInfo]) -> Path:
     """Pack members in the given order: files as (name, bytes), anything else as a TarInfo."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz") as tar:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in members:
+                archive.writestr(name, data)
+        return path
+    with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as tar:
         for member in members:
             if isinstance(member, tarfile.TarInfo):
                 tar.addfile(member)
@@ -63,3 +69,62 @@ def release_of(tables: dict[str, list[tuple[str, str, str]]]) -> list[tuple[str,
         for i, name in enumerate(names)
     ]
     return [*clips, *((f"{home}/{table}.tsv", tsv(*rows)) for table, rows in tables.items())]
+
+
+# The columns of Common Voice's releases: what came, went and was renamed.
+GENERATIONS = {
+    "2": "client_id path sentence up_votes down_votes age gender accent",
+    "5.1": "client_id path sentence up_votes down_votes age gender accent locale segment",
+    "8": "client_id path sentence up_votes down_votes age gender accents locale segment",
+    "14": "client_id path sentence up_votes down_votes age gender accents variant locale segment",
+    "17": "client_id path sentence_id sentence sentence_domain up_votes down_votes age gender accents variant"
+    " locale segment",
+}
+ROWS = [  # split, speaker, clip, sentence
+    ("train", "s1", "a", "ބާރަ"),
+    ("train", "s1", "b", '"null'),
+    ("dev", "s2", "c", "NA"),
+    ("test", "s3", "d", "x"),
+]
+
+
+def release_of_generation(version: str, home: str, suffix: str = ".mp3") -> list[tuple[str, bytes]]:
+    """List the members of a small release as that version has them, tables in the midst of the clips.
+
+    Parameters
+    ----------
+    home: the folder, with a slash at its end, or ""
+    suffix: of the table's paths; releases of 2019 have none
+    """
+    columns = GENERATIONS[version].split()
+    tables = []
+    for split in ("train", "dev", "test"):
+        known = [
+            {"client_id": s, "path": clip + suffix, "sentence": t, "locale": "dv"}
+            | dict.fromkeys(("accent", "accents"), "M")
+            for of, s, clip, t in ROWS
+            if of == split
+        ]
+        rows = [tuple(row.get(column, "") for column in columns) for row in known]
+        tables.append((f"{home}{split}.tsv", tsv(*rows, header=tuple(columns))))
+    clips = [(f"{home}clips/{clip}.mp3", tone(hz=200 + 50 * i)) for i, (*_, clip, _) in enumerate(ROWS)]
+    others = ["invalidated.tsv", "other.tsv", "reported.tsv", "times.txt", "clip_durations.tsv"]
+    return [*clips[:2], *tables, *((home + other, b"\xff\n") for other in others), *clips[2:]]
+
+
+def first_release() -> list[tuple[str, bytes]]:
+    """List the members of cv_corpus_v1: CSV, no speakers, the same clip names in each folder."""
+    members, number = [], {}
+    for of, _, _, sentence in ROWS:
+        number[of] = number.get(of, -1) + 1
+        name = f"cv-valid-{of}/sample-{number[of]:06}.mp3"
+        members.append((f"cv_corpus_v1/{name}", tone(hz=200 + 50 * len(members))))
+        number.setdefault(f"rows {of}", []).append(
+            f'{name},"{sentence.replace(chr(34), chr(34) * 2)}",1,0,twenties,female,us,\n'
+        )
+    header = "filename,text,up_votes,down_votes,age,gender,accent,duration\n"
+    tables = [
+        (f"cv_corpus_v1/cv-valid-{of}.csv", (header + "".join(number[f"rows {of}"])).encode())
+        for of in ("train", "dev", "test")
+    ]
+    return [*members, ("cv_corpus_v1/cv-invalid.csv", b"\xff"), *tables, ("cv_corpus_v1/LICENSE.txt", b"CC0")]

@@ -64,19 +64,44 @@ def test_decode_mixes_channels_to_mono():
     np.testing.assert_allclose(samples, (left + right) / 2, atol=1e-6)
 
 
+def wav(n_samples, rate, subtype="PCM_16", value=0.1):
+    return encoded(np.full(n_samples, value, dtype=np.float32), rate, format="WAV", subtype=subtype)
+
+
 @pytest.mark.parametrize(
-    "data",
+    ("data", "message"),
     [
-        b"a text file",
-        b"\xff\xfb" + b"\0" * 40,
-        encoded(np.zeros(0, dtype=np.float32), 16_000, format="WAV"),
-        encoded(np.full(100, np.nan, dtype=np.float32), 16_000, format="WAV", subtype="FLOAT"),
+        (b"a text file", "^Format not recognised$"),
+        (b"\xff\xfb" + b"\0" * 40, "a regular file"),
+        (b"\0\0\0\x20ftypM4A " + b"\1" * 200, r"MPEG-4 \(m4a, AAC\) is not decoded here, wav, flac, mp3"),
+        (wav(0, 16_000), "no samples"),
+        (wav(100, 16_000, "FLOAT", np.nan), "not finite"),
+        (wav(100, 100), "a sample rate of 100 Hz"),
     ],
-    ids=["text", "mp3 header", "no samples", "nan"],
+    ids=["text", "mp3 header", "m4a", "no samples", "nan", "rate"],
 )
-def test_decode_refuses_what_is_no_audio(data):
-    with pytest.raises(ValueError, match="not decodable"):
+def test_decode_refuses_what_is_no_audio(data, message):
+    with pytest.raises(ValueError, match=message):
         audio.decode(data)
+
+
+def test_decode_stops_at_the_longest(monkeypatch):
+    monkeypatch.setattr(audio, "LONGEST_S", 2)
+    assert len(audio.decode(wav(16_000, 8_000))[0]) == 16_000
+    with pytest.raises(OverflowError, match="longer than 2 s"):
+        audio.decode(wav(16_001, 8_000))
+
+
+def test_decode_holds_no_more_than_a_block_of_what_a_header_promises(monkeypatch):
+    sizes = []
+    read = soundfile.SoundFile.read
+    monkeypatch.setattr(soundfile.SoundFile, "read", lambda f, n, **k: sizes.append(n) or read(f, n, **k))
+    stereo = np.stack([speechlike(9_000, 1), speechlike(9_000, 2)], axis=1)
+    data = encoded(stereo, 16_000, format="FLAC")
+    whole = audio.decode(data)[0]
+    monkeypatch.setattr(audio, "BLOCK_SAMPLES", 1000)
+    np.testing.assert_array_equal(audio.decode(data)[0], whole)
+    assert set(sizes) == {2**19, 500}
 
 
 def test_resample_keeps_a_tone_and_removes_what_16_khz_cannot_hold():

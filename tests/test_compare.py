@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from asr.comparison import Change, compare, most_changed, require_same_test_set
+from asr.spreadsheets import to_csv
 from asr.transcripts import Transcript
-from asr.utterances import to_csv, utterance_table
+from asr.utterances import utterance_table
 from tests.recipes import REPOSITORY
 
 REFERENCES = ["މާލެ އަކީ ރަށެއް", "ދިވެހި ބަސް", "ހަތަރު ފަސް ހަ ހަތް"]

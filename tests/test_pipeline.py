@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from asr.params import Download
 from tests.recipes import REPOSITORY
 
 STAGES = {
@@ -62,6 +63,11 @@ def test_a_stage_declares_the_parameters_it_uses(stage):
         ):
             used |= set(re.findall(r"\bparams\.(\w+)", ast.unparse(node)))
     assert {name.split(".")[0] for name in STAGES[stage].get("params", [])} == used
+
+
+def test_download_declares_all_of_its_section_but_what_only_the_filter_reads():
+    declared = {name for name in STAGES["download"]["params"] if name.startswith("download.")}
+    assert declared == {f"download.{key}" for key in Download.model_fields} - {"download.max_bad_fraction"}
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -25,8 +25,8 @@ def test_pieces_leave_nothing_out_fit_the_window_and_none_is_a_crumb(seconds):
 
 def test_how_a_recording_comes_in_changes_nothing():
     samples = speechlike(20 * SECOND)
-    cuts = [[len(p) for p in recordings.cut(in_blocks(samples, size), 3 * SECOND)] for size in (1_001, 480_000)]
-    assert cuts[0] == cuts[1]
+    small, large = (list(recordings.cut(in_blocks(samples, size), 3 * SECOND)) for size in (1_001, 480_000))
+    assert [len(piece) for piece in small] == [len(piece) for piece in large]
 
 
 def test_cuts_are_made_in_the_pauses():
@@ -78,3 +78,11 @@ def test_silence_is_not_listened_to():
 def test_what_is_no_audio_is_refused(data):
     with pytest.raises(ValueError, match="not decodable"):
         list(recordings.read(data))
+
+
+def test_a_pause_always_parts_two_sentences_and_the_second_begins_at_once():
+    said = [1.1, 0.7, 2.0, 1.3]  # seconds; any two would fit the window
+    silence = np.full(round(0.6 * SECOND), 1e-4, np.float32)
+    samples = np.concatenate([part for s in said for part in (speechlike(round(s * SECOND)), silence)])
+    pieces = list(recordings.cut(in_blocks(samples), 5 * SECOND))
+    assert [len(piece) / SECOND for piece in pieces] == pytest.approx([s + 0.6 for s in said], abs=0.12)

@@ -4,7 +4,16 @@ import tarfile
 import pytest
 
 from asr.sources import archive
-from tests.corpora import release, tone, tsv, write_archive
+from tests.corpora import (
+    GENERATIONS,
+    ROWS,
+    first_release,
+    release,
+    release_of_generation,
+    tone,
+    tsv,
+    write_archive,
+)  # fmt: skip
 
 
 def read(path, locale="dv", sha256=None, validated=False):
@@ -150,12 +159,69 @@ def test_links_devices_and_names_that_climb_are_not_read(tmp_path):
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["cv.tar.gz", "in", "secret"]
 
 
+def told(clips):
+    return [(clip.split, clip.speaker, clip.sentence, clip.audio) for clip in clips]
+
+
+EXPECTED = [
+    ({"dev": "validation"}.get(split, split), speaker, sentence, tone(hz=200 + 50 * i))
+    for i, (split, speaker, _, sentence) in enumerate(ROWS)
+]
+
+
+@pytest.mark.parametrize("name", ["cv.tar", "cv.tar.gz", "cv.zip"])
+@pytest.mark.parametrize("version", GENERATIONS)
+def test_each_generation_of_releases_in_each_container(tmp_path, name, version):
+    members = release_of_generation(version, "cv-corpus-x/dv/")
+    clips = read(write_archive(tmp_path / name, members))
+    assert told(clips) == EXPECTED
+    assert [clip.id for clip in clips] == ["a.mp3", "b.mp3", "c.mp3", "d.mp3"]
+    assert {clip.accent for clip in clips} == {"M"}
+
+
+@pytest.mark.parametrize("home", ["", "./"])
+def test_a_release_without_a_folder_and_paths_without_a_suffix(tmp_path, home):
+    path = write_archive(tmp_path / "dv.tar.gz", release_of_generation("2", home, suffix=""))
+    assert told(read(path)) == EXPECTED
+    path = write_archive(tmp_path / "dv2.tar.gz", release_of_generation("5.1", home))
+    with pytest.raises(ValueError, match="is of locale 'dv': set download.locale to that"):
+        read(path, "it")
+
+
+@pytest.mark.parametrize("name", ["cv_corpus_v1.tar.gz", "cv_corpus_v1.zip"])
+def test_the_first_release_of_all(tmp_path, name):
+    clips = read(write_archive(tmp_path / name, first_release()), "en")
+    assert told(clips) == [(split, "", sentence, audio) for split, _, sentence, audio in EXPECTED]
+    assert len({clip.id for clip in clips}) == 4 and {clip.accent for clip in clips} == {"us"}
+    with pytest.raises(ValueError, match="in a folder 'dv'; the archive has en: set download.locale"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["cv.tar", "cv.tar.gz", "cv.zip"])
+def test_several_locales_in_one_archive(tmp_path, name):
+    members = [*release("it"), *release_of_generation("17", "cv-corpus-x/dv/"), *release("fr")]
+    assert told(read(write_archive(tmp_path / name, members))) == EXPECTED
+
+
+def test_a_clip_out_of_all_bounds_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_CLIP_BYTES", 5000)
+    members = dict(release()) | {"cv-corpus-1.0/dv/clips/b.mp3": b"\0" * 5001}
+    clip = read(write_archive(tmp_path / "cv.zip", list(members.items())))[1]
+    assert (clip.id, clip.problem, clip.detail, clip.audio) == ("b.mp3", "too_large", "5001 bytes", b"")
+
+
+def test_a_table_out_of_all_bounds_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_TABLE_BYTES", 100)
+    with pytest.raises(ValueError, match="train.tsv has .* bytes: that is no table of clips"):
+        read(write_archive(tmp_path / "cv.tar", release()))
+
+
 @pytest.mark.parametrize("keep", [0, 100, 0.5, -20, -1])
 def test_a_damaged_archive_says_so(tmp_path, keep):
     path = write_archive(tmp_path / "cv.tar.gz", release()[::-1])
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
-    with pytest.raises(ValueError, match="cv.tar.gz is no .tar.gz, or is cut off or damaged"):
+    with pytest.raises(ValueError, match="cv.tar.gz is no .tar, .tar.gz or .zip, or is cut off or damaged"):
         read(path)
 
 

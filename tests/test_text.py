@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from asr.text import normalize, orthographic, whisper_basic
+from asr.text import has_controls, normalize, orthographic, whisper_basic
 
 ZWNJ, ZWJ, ZWSP, RLM, VS16 = "\u200c", "\u200d", "\u200b", "\u200f", "\ufe0f"
 
@@ -94,3 +94,14 @@ def test_orthographic_changes_nothing_but_whitespace(text: str, expected: str) -
 )
 def test_whisper_basic_takes_marks_for_punctuation(text: str, expected: str) -> None:
     assert whisper_basic(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ބާރަ\u200f 12", False), ("a\tb\r\n", False), ("क्\u200dष", False), ("", False), ("a\0", True),
+        ("\x1b[2J", True), ("\u202eabc", True), ("a\u2067b\u2069", True), ("\x85", True),
+    ],
+)  # fmt: skip
+def test_has_controls(text, found):
+    assert has_controls(text) is found

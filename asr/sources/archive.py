@@ -1,29 +1,33 @@
-"""A Common Voice release, a `.tar.gz` by path or URL, read as it is: nothing is ever extracted to disk.
+"""A Common Voice release, tar, gzip or zip, by path or URL, read as it is: nothing is unpacked to disk.
 
 The tables may come after the clips in an archive, and a corpus does not fit in memory, so the archive
 is read twice: once for the tables (which stops as soon as it has them) and once for the clips.
+
+Columns came and went from release to release; those that are used go by their names. The first of all,
+of 2017, is English only, has CSV files, names no speakers, and keeps the clips of each table apart.
 """
 
-import gzip
 import hashlib
 import logging
-import tarfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from asr.corpus import Clip
+from asr.corpus import MAX_CLIP_BYTES, Clip
+from asr.sources.containers import members
 from asr.sources.resume import fetch
-from asr.sources.tables import read_table, require_columns
+from asr.sources.tables import MAX_TABLE_BYTES, read_table, require_columns
 
 CORPORA = Path("corpora")
-TABLES = {"train.tsv": "train", "dev.tsv": "validation", "test.tsv": "test"}
 VALIDATED = "validated.tsv"  # lists the clips of the three others too
-REQUIRED = ("client_id", "path", "sentence")  # in every release
-NO_ROWS = "\t".join(REQUIRED).encode()  # what a small language's release may have for dev
+TABLES = {"train.tsv": "train", "dev.tsv": "validation", "test.tsv": "test", VALIDATED: "validated"}
+COLUMNS = {"path": "path", "speaker": "client_id", "sentence": "sentence"}  # of every release since 2019
+# cv_corpus_v1: what it calls valid is all that was validated.
+FIRST_TABLES = {
+    "cv-valid-train.csv": "train", "cv-valid-dev.csv": "validation", "cv-valid-test.csv": "test"
+}  # fmt: skip
+FIRST_COLUMNS = {"path": "filename", "speaker": None, "sentence": "text"}
 WAYS_ON = """\
   - put the release there, or name another with `dvc exp run -S download.archive=/path/to/it.tar.gz`
   - Mozilla Data Collective: set MDC_API_KEY, accept the dataset's terms there, download.source=mdc
@@ -79,104 +83,105 @@ def read_release(path: Path, locale: str, validated: bool) -> Iterator[Clip]:
     """Read the clips of a release's three tables, in the archive's order.
 
     With `validated`, those of validated.tsv as well; a clip that one of the three lists keeps its split.
-    Listed clips that the archive lacks come last, without audio. Only regular files are read, and none
-    whose name is absolute or climbs with `..`.
+    Listed clips that the archive lacks come last, without audio.
     """
-    with _readable(path):
-        home, listed = _read_tables(path, locale, TABLES | {VALIDATED: "validated"} if validated else TABLES)
-        missing = dict(listed)
-        with tarfile.open(path) as tar:
-            for name, member in _regular_files(tar):
-                if name.parent == home / "clips" and name.name in missing:
-                    del missing[name.name]
-                    yield replace(listed[name.name], audio=tar.extractfile(member).read())
-            while tar.fileobj.read(2**20):
-                pass  # to the very end, where gzip has its checksum
+    home, listed = _read_tables(path, locale, validated)
+    missing = dict(listed)
+    for member in members(path):
+        clip = missing.pop(member.name, None)
+        if clip and member.size > MAX_CLIP_BYTES:
+            yield replace(clip, problem="too_large", detail=f"{member.size} bytes")
+        elif clip:
+            yield replace(clip, audio=member.read())
     if len(missing) == len(listed):
-        raise ValueError(f"{path}: none of the {len(listed)} clips listed in {home} is in {home}/clips")
+        folder = next(iter(listed)).parent
+        raise ValueError(f"{path}: none of the {len(listed)} clips listed in {home} is in {folder}")
     if missing:
         logger.warning("%s: %d of %d listed clips are missing", path, len(missing), len(listed))
     yield from missing.values()
 
 
-def _read_tables(path: Path, locale: str, wanted: dict[str, str]) -> tuple[PurePosixPath, dict[str, Clip]]:
-    """Find a locale's folder and list the clips of its tables, by file name, without their audio.
-
-    Parameters
-    ----------
-    wanted: the split of each table, by file name; validated.tsv last
-    """
+def _read_tables(path: Path, locale: str, validated: bool) -> tuple[PurePosixPath, dict[PurePosixPath, Clip]]:
+    """Find a locale's folder and list the clips of its tables, by their names, without their audio."""
     tables: dict[PurePosixPath, dict[str, bytes]] = {}  # by folder
     locales = set()
-    with tarfile.open(path) as tar:
-        for name, member in _regular_files(tar):
-            if name.name not in wanted or len(name.parts) < 2:
-                continue
-            locales.add(name.parts[-2])
-            if name.parts[-2] == locale:
-                found = tables.setdefault(name.parent, {})
-                found[name.name] = tar.extractfile(member).read()
-                if len(found) == len(wanted):
-                    break
+    for member in members(path):
+        generation = next((g for g in (TABLES, FIRST_TABLES) if member.name.name in g), None)
+        if generation is None or member.name.name == VALIDATED and not validated:
+            continue
+        found_locale = _locale(member.name)
+        locales.add(found_locale)
+        if found_locale in (locale, ""):
+            if member.size > MAX_TABLE_BYTES:
+                raise ValueError(f"{path}: {member.name} has {member.size} bytes: that is no table of clips")
+            found = tables.setdefault(member.name.parent, {})
+            found[member.name.name] = member.read()
+            if len(found) == len(generation) - (generation is TABLES and not validated):
+                break
     if not tables:
         raise ValueError(
-            f"{path}: no tables {', '.join(wanted)} in a folder {locale!r}; the archive has"
+            f"{path}: no tables {', '.join(TABLES)} in a folder {locale!r}; the archive has"
             f" {', '.join(sorted(locales)) or 'none at all'}: set download.locale"
         )
-    home, found = max(tables.items(), key=lambda item: len(item[1]))
-    absent = [name for name in wanted if name != "dev.tsv" and name not in found]
+    home, found = max(tables.items(), key=lambda item: (item[0].name == locale, len(item[1])))
+    wanted = FIRST_TABLES if FIRST_TABLES.keys() & found else TABLES
+    _require_tables(path, home, found, wanted, validated)
+    listed: dict[PurePosixPath, Clip] = {}
+    for name, split in wanted.items():
+        for file, clip in _list_clips(found.get(name, b""), split, home, f"{path}: {home / name}", locale):
+            if name == VALIDATED and file in listed and listed[file].split != split:
+                continue
+            if file in listed:
+                raise ValueError(
+                    f"{path}: clip {clip.id} is listed in both {listed[file].split} and {split}:"
+                    " a release's splits share no clip, so the archive is not as released; get it anew"
+                )
+            listed[file] = clip
+    if not listed:
+        raise ValueError(f"{path}: the tables of {home} list no clip")
+    return home, listed
+
+
+def _locale(table: PurePosixPath) -> str:
+    """Tell a table's locale by its folder; "" where it has none, as in the releases of early 2019."""
+    return "en" if table.name in FIRST_TABLES else table.parent.name
+
+
+def _require_tables(path: Path, home: PurePosixPath, found: dict, wanted: dict, validated: bool) -> None:
+    optional = {"dev.tsv", "cv-valid-dev.csv", *(() if validated else (VALIDATED,))}
+    absent = [name for name in wanted if name not in found and name not in optional]
     if absent:
         without = ", or filter.add_validated: false" if absent == [VALIDATED] else ""
         absent = " and no ".join(absent)
         raise ValueError(f"{path}: {home} has no {absent}: it takes a whole release{without}")
-    listed: dict[str, Clip] = {}
-    for name, split in wanted.items():
-        for clip in _list_clips(found.get(name, NO_ROWS), split, f"{path}: {home}/{name}"):
-            if name == VALIDATED and clip.id in listed and listed[clip.id].split != split:
-                continue
-            if clip.id in listed:
-                raise ValueError(
-                    f"{path}: clip {clip.id} is listed in both {listed[clip.id].split} and {split}:"
-                    " a release's splits share no clip, so the archive is not as released; get it anew"
-                )
-            listed[clip.id] = clip
-    return home, listed
 
 
-def _list_clips(data: bytes, split: str, name: str) -> Iterator[Clip]:
-    table = read_table(data, name)
+def _list_clips(
+    data: bytes, split: str, home: PurePosixPath, name: str, locale: str
+) -> Iterator[tuple[PurePosixPath, Clip]]:
+    """List a table's clips with their place in the archive."""
+    table = read_table(data, name) if data else []
+    first = name.endswith(".csv")
+    columns = FIRST_COLUMNS if first else COLUMNS
     if table:
-        require_columns(table, list(REQUIRED), name, "is it a Common Voice release?")
+        require_columns(table, [*filter(None, columns.values())], name, "is it a Common Voice release?")
+        other = table[0].get("locale") or locale
+        if not home.name and other != locale:
+            raise ValueError(f"{name} is of locale {other!r}: set download.locale to that")
     for row in table:
-        yield Clip(
-            id=row["path"],
+        file = row[columns["path"]]
+        if not first and not PurePosixPath(file).suffix:
+            file += ".mp3"  # releases of 2019 leave it out
+        yield home / file if first else home / "clips" / file, Clip(
+            id=file,
             split=split,
-            speaker=row["client_id"],
-            sentence=row["sentence"],
+            speaker=row[columns["speaker"]] if columns["speaker"] else "",
+            sentence=row[columns["sentence"]],
             gender=row.get("gender", ""),
             age=row.get("age", ""),
             accent=row.get("accents", row.get("accent", "")),
             audio=b"",
         )
-
-
-def _regular_files(tar: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, tarfile.TarInfo]]:
-    """Walk an archive's regular files; links, devices and names that leave the archive are passed over."""
-    for member in tar:
-        name = PurePosixPath(member.name)
-        if member.isreg() and not name.is_absolute() and ".." not in name.parts:
-            yield name, member
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Say of a damaged archive which it is and what to do."""
-    try:
-        yield
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(
-            f"{path} is no .tar.gz, or is cut off or damaged ({error}): move it away and get it anew"
-        ) from error
 
 
 def _file_name(url: str) -> str:

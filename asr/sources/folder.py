@@ -9,24 +9,23 @@ from itertools import compress
 from pathlib import Path
 
 from asr import corpus
-from asr.corpus import Clip
+from asr.corpus import MAX_CLIP_BYTES, Clip
 from asr.params import FolderSource
-from asr.sources.tables import read_table, require_columns
+from asr.sources.tables import MAX_TABLE_BYTES, SUFFIXES, read_table, require_columns
 
 SPLITS = {name: name for name in corpus.SPLITS} | {"dev": "validation"}
 logger = logging.getLogger(__name__)
 
 
 def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
-    """Read the clips that the table lists, in its order. A listed file that is not there has no audio.
+    """Read the clips that the table lists, in its order. One that cannot be read comes with its problem.
 
     Rows whose split is "validated" are left out unless they are asked for.
 
     Raises
     ------
     FileNotFoundError: no folder, no table, or none of the files.
-    ValueError: the table is ill-formed, names a file outside the folder, or has no split column to say
-        which rows are validated.
+    ValueError: the table is ill-formed, or has no split column to say which rows are validated.
     """
     if validated and not params.columns.split:
         raise ValueError(
@@ -37,17 +36,19 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
     root, table = Path(params.path), Path(params.path) / params.table
     if not table.is_file():
         raise FileNotFoundError(
-            f"download.folder: no table {table.absolute()}. It takes the audio files and a .tsv or .csv with"
-            " a line per file: set download.folder.path and .table; without recordings, `make sample`"
+            f"download.folder: no table {table.absolute()}. It takes the audio files and a .tsv, .csv or"
+            " .jsonl with a line per file: set download.folder.path and .table; without one, `make sample`"
         )
-    if table.suffix.lower() not in (".tsv", ".csv"):
-        raise ValueError(f"download.folder.table {params.table!r} has to be a .tsv or a .csv")
+    if table.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"download.folder.table {params.table!r} has to be a .tsv, a .csv or a .jsonl")
+    if table.stat().st_size > MAX_TABLE_BYTES:
+        raise ValueError(f"{table} has {table.stat().st_size} bytes: that is no table of clips")
     rows = read_table(table.read_bytes(), str(table))
     columns = params.columns
     wanted = [column for column in columns.model_dump().values() if column is not None]
     require_columns(rows, wanted, str(table), "set download.folder.columns to the table's names")
-    files = [_find(root, row[columns.audio], f"{table}, row {number}") for number, row in enumerate(rows, 1)]
-    if not any(files):
+    files = [_find(root, row[columns.audio]) for row in rows]
+    if not any(isinstance(file, Path) for file in files):
         raise FileNotFoundError(
             f"{table}: none of the {len(files)} files of column {columns.audio!r} is in {root}:"
             " the column has to hold paths relative to the folder"
@@ -100,24 +101,40 @@ def hold_out(listed: list[Clip], fraction: float) -> list[Clip]:
     ]
 
 
-def _with_audio(listed: list[Clip], files: list[Path | None]) -> Iterator[Clip]:
-    missing = files.count(None)
-    if missing:
-        logger.warning("%d of %d listed files are missing", missing, len(files))
+def _with_audio(listed: list[Clip], files: list[Path | str]) -> Iterator[Clip]:
+    absent = [file for file in files if isinstance(file, str)]
+    if absent:
+        logger.warning("%d of %d listed files cannot be read", len(absent), len(files))
     for clip, file in zip(listed, files, strict=True):
-        yield replace(clip, audio=file.read_bytes() if file else b"")
+        yield replace(clip, problem=file) if isinstance(file, str) else _read(clip, file)
 
 
-def _find(root: Path, name: str, where: str) -> Path | None:
-    """Find a table's file under the folder, however its name is composed; refuse one outside."""
+def _read(clip: Clip, file: Path) -> Clip:
+    size = file.stat().st_size
+    if size > MAX_CLIP_BYTES:
+        return replace(clip, problem="too_large", detail=f"{size} bytes")
+    try:
+        return replace(clip, audio=file.read_bytes())
+    except PermissionError as error:
+        return replace(clip, problem="no_audio", detail=error.strerror)
+
+
+def _find(root: Path, name: str) -> Path | str:
+    """Find a table's file under the folder, however its name is composed, or say what the problem is.
+
+    What is outside of the folder is not looked at, also where a link leads there.
+    """
     # macOS stores names decomposed (NFD), tables and other systems mostly have them composed.
     for form in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):
-        file = root / form
-        if not file.resolve().is_relative_to(root.resolve()):
-            raise ValueError(f"{where}: {name!r} is outside of {root}: put the file into the folder")
-        if name and file.is_file():
-            return file
-    return None
+        try:
+            file = root / form
+            if not file.resolve().is_relative_to(root.resolve()):
+                return "outside_folder"
+            if name and file.is_file():
+                return file
+        except (OSError, ValueError, RuntimeError):
+            continue  # too long, a NUL, links in a circle: no name of a file
+    return "no_audio"
 
 
 def _split(value: str, where: str) -> str:

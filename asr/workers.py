@@ -1,0 +1,81 @@
+"""Rows through a function in several processes, in order; a row that kills its process kills nothing else.
+
+Clips are decoded in C, out of files that anybody may have made. Where a decoder crashes, or does not come
+to an end, its process goes, and with it the whole pool. The rows that are outstanding are then computed one
+at a time, until the row is found at which it happens again.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+AT_ONCE = 1024  # rows that are computed before their results are taken: bounds the memory
+CHUNK = 16  # rows handed to a process in one piece
+LIMIT_S = 120  # of processor time for a row; ten minutes of audio take a few seconds
+
+
+class Died(str):
+    """What stands in place of the result of a row that killed its process."""
+
+
+def in_order(compute: Callable[[int], Any], n_rows: int, start: Callable, args: tuple) -> Iterator:
+    """Yield `compute(0)`, `compute(1)`, … up to `n_rows`, or a `Died` in the place of one.
+
+    Parameters
+    ----------
+    compute: of this module's caller, not a closure: it goes to other processes by its name
+    start: called with `args` once in each process
+
+    Raises
+    ------
+    ChildProcessError: processes die whatever they compute.
+    """
+    done = 0
+    while done < n_rows:
+        try:
+            with ProcessPoolExecutor(initializer=start, initargs=args) as pool:
+                while done < n_rows:
+                    rows = range(done, min(done + AT_ONCE, n_rows))
+                    for row in pool.map(_Limited(compute), rows, chunksize=CHUNK):
+                        yield row
+                        done += 1
+        except BrokenProcessPool:
+            for row in _one_by_one(compute, range(done, min(done + AT_ONCE, n_rows)), start, args):
+                yield row
+                done += 1
+
+
+def _one_by_one(compute: Callable, rows: range, start: Callable, args: tuple) -> Iterator:
+    """Yield results up to that of the first row that kills its process, included."""
+    with ProcessPoolExecutor(1, initializer=start, initargs=args) as pool:
+        try:
+            pool.submit(int).result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                "processes die before they have computed anything: is there enough memory?"
+            ) from error
+        for row in rows:
+            try:
+                result = pool.submit(_Limited(compute), row).result()
+            except BrokenProcessPool:
+                yield Died(f"its process crashed, or took more than {LIMIT_S} s")
+                return
+            yield result
+
+
+class _Limited:
+    """A function of a row that ends its process if it takes more than LIMIT_S of processor time."""
+
+    def __init__(self, compute: Callable) -> None:
+        self.compute = compute
+
+    def __call__(self, row: int):
+        # The kernel ends the process: a handler in Python would wait for the decoder.
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
+        try:
+            return self.compute(row)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)

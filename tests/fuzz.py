@@ -1,0 +1,231 @@
+"""Mutated clips, tables and archives: nothing crashes, hangs, or loses a row without a reason.
+
+    python -m tests.fuzz --cases 10000 --seed 1
+
+A case is made from the seed and its number alone. Half of them are clips, which go through featurize as in
+the pipeline, in its processes; the others are tables and archives, which go through their source.
+"""
+
+import argparse
+import io
+import random
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from transformers import WhisperFeatureExtractor
+
+from asr import workers
+from asr.features import PROBLEMS
+from asr.params import FolderSource
+from asr.sources import archive, folder
+from asr.sources.tables import read_table
+from asr.stage import _raised_by_us
+from asr.workers import Died
+from stages.featurize import featurize
+from tests.corpora import first_release, release, tone, tsv, write_archive
+
+KINDS = {
+    "wav": ("WAV", "PCM_16"), "u8": ("WAV", "PCM_U8"), "float": ("WAV", "FLOAT"), "flac": ("FLAC", "PCM_16"),
+    "mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"),
+}  # fmt: skip
+EXTREMES = [b"\xff" * 4, b"\0" * 4, b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\0\0\0\x80", b"\x01\0\0\0"]
+PIECES = [
+    "\0", "\r", "\r\n", "\n", "\t", ",", '"', "'", "\\", "\\ud800", "\u2028", "\u202e", "\u2067", "\ufeff",
+    "\x85", "=1+1", "<script>", "../", "/etc/passwd", "{", "}", "null", "NaN", "x" * 200_000, "e\u0301",
+    "\U0001f600", " ",
+]  # fmt: skip
+CLIP_LIMIT_S, AT_ONCE = 20, 2000
+N_MELS = 80
+
+
+def mutate(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
+    """Damage a file in one to three ways, half of the time near its beginning, where headers are."""
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        data, size = bytearray(data), len(data)
+        at = rng.randrange(min(size, rng.choice([64, 512, size, size])) or 1) if size else 0
+        match rng.randrange(8):
+            case 0:
+                for _ in range(rng.choice([1, 4, 64])):
+                    if size:
+                        data[rng.randrange(size)] ^= 1 << rng.randrange(8)
+            case 1:
+                del data[at:]
+            case 2:
+                data[at : at + 4] = rng.choice(EXTREMES)
+            case 3:
+                other = rng.choice(others)
+                data = data[:at] + other[rng.randrange(len(other)) :]
+            case 4:
+                data[:at] = rng.choice(others)[:at]
+            case 5:
+                data[at:at] = rng.randbytes(rng.choice([1, 4, 4096]))
+            case 6:
+                data[at:at] = data[at : at + rng.choice([1, 100, 5000])]
+            case 7:
+                end = at + rng.choice([1, 16, 2000])
+                data[at:end] = bytes(len(data[at:end]))
+    return bytes(data)
+
+
+def garble(text: str, rng: random.Random) -> str:
+    """Damage a table as text that stays valid UTF-8: what its fields may hold."""
+    for _ in range(rng.choice([1, 2, 5])):
+        at = rng.randrange(len(text))
+        lines = text.split("\n")
+        line = rng.choice(lines)
+        match rng.randrange(4):
+            case 0 | 1:
+                text = text[:at] + rng.choice(PIECES) + text[at:]
+            case 2:
+                text = text.replace(line, rng.choice(["", line + "\n" + line, line[::-1], line + "\r"]), 1)
+            case 3:
+                text = text.replace(line, line[: len(line) // 2] + rng.choice(PIECES) * 3, 1)
+    return text
+
+
+def seeds() -> dict[str, bytes]:
+    """Encode a second of noisy tone in every format; in stereo and 44.1 kHz where that differs."""
+    rng = np.random.default_rng(0)
+    files = {}
+    for rate, channels in ((16_000, 1), (44_100, 2)):
+        wave = np.sin(np.arange(rate)[:, None] / 20) * 0.3 + 0.05 * rng.standard_normal((rate, channels))
+        for name, (format, subtype) in KINDS.items():
+            file = io.BytesIO()
+            hz = 48_000 if name == "opus" else rate
+            soundfile.write(file, wave.astype(np.float32), hz, format=format, subtype=subtype)
+            files[f"{name}-{channels}"] = file.getvalue()
+    return files
+
+
+def fuzz_clips(first: int, n_cases: int, seed: int, mel_filters: np.ndarray) -> Counter:
+    """Featurize mutated clips; count them by format and problem.
+
+    Raises
+    ------
+    AssertionError: a row is lost, or has neither features nor a problem.
+    """
+    originals = seeds()
+    names, raw = sorted(originals), []
+    for number in range(first, first + n_cases):
+        rng = random.Random(f"{seed} {number}")
+        name = rng.choice(names)
+        audio = mutate(originals[name], list(originals.values()), rng)
+        raw.append({"id": f"{number} {name}", "audio": audio, "problem": "", "detail": ""})
+    extractor = WhisperFeatureExtractor(feature_size=N_MELS)
+    extractor.mel_filters = mel_filters
+    found, n_rows = Counter(), 0
+    for clip, row in zip(raw, featurize(raw, extractor), strict=True):
+        n_rows += 1
+        assert row["id"] == clip["id"]
+        if row["problem"]:
+            assert row["problem"] in PROBLEMS and len(row["features"]) == 0, row["id"]
+        else:
+            assert len(row["features"]) % N_MELS == 0 and len(row["features"]) > 0, row["id"]
+            assert np.isfinite(row["features"]).all(), row["id"]
+        found[clip["id"].split()[1], row["problem"] or "used"] += 1
+        if row["problem"] == "decoder_died":
+            kept = Path(tempfile.gettempdir()) / f"fuzz-{seed}-{clip['id'].replace(' ', '-')}"
+            kept.write_bytes(clip["audio"])
+            print(f"{clip['id']}: {row['detail']}; {kept}", file=sys.stderr)
+    assert n_rows == n_cases
+    return found
+
+
+def table_seeds() -> dict[str, bytes]:
+    """Make a table or archive of each kind: its name is the file's."""
+    rows = [(f"{i}.flac", f"އެއް {i}", f"s{i % 3}", ("train", "test")[i % 2]) for i in range(6)]
+    header = ("path", "sentence", "speaker", "split")
+    table = tsv(*rows, header=header)
+    lines = [
+        str(dict(zip(header, row, strict=True))).replace("'", '"') for row in rows
+    ]  # fmt: skip
+    files = {
+        "t.tsv": table, "t.csv": table.replace(b"\t", b","), "t.jsonl": "\n".join(lines).encode(),
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as place:
+        for name in ("a.tar", "a.tar.gz", "a.zip"):
+            files[name] = write_archive(Path(place) / name, release()).read_bytes()
+        files["first.zip"] = write_archive(Path(place) / "first.zip", first_release()).read_bytes()
+    return files
+
+
+def _start(seed: int, first: int) -> None:
+    global _settings
+    _settings = seed, first, table_seeds()
+
+
+def _table_case(row: int) -> tuple[str, str]:
+    """Read a mutated table or archive; return its kind and what became of it."""
+    seed, first, originals = _settings
+    rng = random.Random(f"{seed} {first + row}")
+    name = rng.choice(sorted(originals))
+    if name.startswith("t.") and rng.random() < 0.7:
+        data = garble(originals[name].decode(), rng).encode()
+    else:
+        data = mutate(originals[name], list(originals.values()), rng)
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place) / "corpus"
+        root.mkdir()
+        (root / name).write_bytes(data)
+        for number in range(6):
+            (root / f"{number}.flac").write_bytes(tone(hz=200 + number))
+        before = sorted(Path(place).rglob("*"))
+        try:
+            if name.startswith("t."):
+                columns = {"audio": "path", "sentence": "sentence", "speaker": "speaker", "split": "split"}
+                settings = {"path": str(root), "table": name, "columns": columns, "test_fraction": 0.1}
+                clips = list(folder.clips(FolderSource.model_validate(settings), False))
+            else:
+                locale = "en" if name.startswith("first") else "dv"
+                clips = list(archive.read_release(root / name, locale, False))
+        except (ValueError, OSError) as error:
+            assert isinstance(error, OSError) or _raised_by_us(error), "the user would see a traceback"
+            return name, type(error).__name__
+        assert sorted(Path(place).rglob("*")) == before, "something was written"
+        if name.startswith("t."):
+            assert len(clips) == len(read_table(data, name)), "rows are lost"
+        for clip in clips:
+            assert clip.problem in ("", *PROBLEMS) and bool(clip.audio) <= (not clip.problem)
+            clip.id.encode(), clip.sentence.encode()
+        return name, "read"
+
+
+def fuzz_tables(first: int, n_cases: int, seed: int) -> Counter:
+    """Read mutated tables and archives; count them by kind and outcome."""
+    found = Counter()
+    for number, result in enumerate(workers.in_order(_table_case, n_cases, _start, (seed, first))):
+        assert not isinstance(result, Died), f"case {first + number}: {result}"
+        found[result] += 1
+    assert found.total() == n_cases
+    return found
+
+
+def fuzz(n_cases: int, seed: int) -> tuple[Counter, Counter]:
+    """Run half of the cases on clips and half on tables."""
+    workers.LIMIT_S = CLIP_LIMIT_S
+    mel_filters = WhisperFeatureExtractor(feature_size=N_MELS).mel_filters
+    clips, tables = Counter(), Counter()
+    half = n_cases // 2
+    for first in range(0, half, AT_ONCE):
+        clips += fuzz_clips(first, min(AT_ONCE, half - first), seed, mel_filters)
+    tables += fuzz_tables(half, n_cases - half, seed)
+    return clips, tables
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    for found in fuzz(arguments.cases, arguments.seed):
+        for (kind, outcome), count in sorted(found.items()):
+            print(f"{kind:10} {outcome:16} {count:6}")
+        print(f"{found.total()} cases, none lost")
+
+
+if __name__ == "__main__":
+    main()
