@@ -50,7 +50,7 @@ def keep_readable(raw: Path, window_s: float) -> float:
     for clip in read_shards(raw):
         try:
             samples, rate = audio.decode(clip["audio"])
-        except ValueError:
+        except (ValueError, OverflowError, EOFError):
             continue
         if clip["sentence"].strip() and len(samples) / rate <= window_s:
             clips.append(clip)
