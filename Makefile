@@ -47,7 +47,7 @@ lint: .venv/installed
 	.venv/bin/ruff check .
 
 .venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; make PYTHON=python3.12 …")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11, 4) or sys.exit("Python 3.11.4 or newer is needed; make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 	$(PIP_INSTALL) --editable ".[dev]"
 	touch $@

@@ -48,5 +48,9 @@ def table(results: dict) -> str:
 
 
 def _row(what: str, row: dict, scale: float) -> str:
-    notebook, ours = (f"{row[side] * scale:.3g}" for side in ("notebook", "ours"))
+    notebook, ours = (_three_digits(row[side] * scale) for side in ("notebook", "ours"))
     return f"| {what} | {notebook} | {ours} | {row['ratio']:.1f} |"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
