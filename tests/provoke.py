@@ -195,11 +195,13 @@ def two_at_once(case: Case) -> Iterator[None]:
 
 
 @contextmanager
-def output_changed(case: Case) -> Iterator[None]:
-    """Change a byte of each output in place."""
-    for output in different(case.cached):
+def output_replaced(case: Case) -> Iterator[None]:
+    """Put another file in each output's place, with one byte changed."""
+    for output in case.cached:
+        content = output.read_bytes()
+        output.unlink()  # or the file in the cache would change with it
+        output.write_bytes(content)
         flip(output)
-        os.utime(output)
     yield
 
 
@@ -207,8 +209,10 @@ def output_changed(case: Case) -> Iterator[None]:
 def linked_output_changed(case: Case) -> Iterator[None]:
     """Change a byte of each output in place where DVC has linked it: that is the cached file too."""
     take_from_cache(case)
-    with output_changed(case):
-        yield
+    for output in different(case.cached):
+        flip(output)
+        os.utime(output)
+    yield
     case.said = verify(case)
 
 
@@ -228,7 +232,7 @@ def take_from_cache(case: Case) -> None:
     """Have a stage's outputs be links to the cached files, as after `dvc checkout`."""
     for output in case.cached:
         output.unlink()
-    for command in (("config", "cache.type", "hardlink"), ("checkout",)):
+    for command in (("config", "cache.type", "hardlink"), ("checkout", case.stage)):
         code, text = run(case.folder, "dvc", *command)
         assert code == 0, text
     assert all(output.stat().st_nlink > 1 for output in case.cached)

@@ -43,10 +43,14 @@ class Repository:
     def __init__(self, root: Path) -> None:
         self.root, self.folder = root, root / "recipe"
 
+    def attempt(self, *command: str) -> subprocess.CompletedProcess:
+        """Run a command in the repository's root if it is git, else in the recipe's folder."""
+        folder = self.root if command[0] == "git" else self.folder
+        return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+
     def run(self, *command: str) -> str:
         """Run a command that has to succeed; returns what it printed."""
-        folder = self.root if command[0] == "git" else self.folder
-        done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+        done = self.attempt(*command)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -60,7 +64,7 @@ class Repository:
         self.run("git", "add", ".")
         self.run("git", "commit", "-q", "-m", "state", "--allow-empty")
 
-    def repro(self) -> list[str]:
+    def repro(self, *options: str) -> list[str]:
         """Run `dvc repro`; returns the stages that it ran."""
-        lines = self.run("dvc", "repro").splitlines()
+        lines = self.run("dvc", "repro", *options).splitlines()
         return sorted(line.split("'")[1] for line in lines if line.startswith("Running stage"))

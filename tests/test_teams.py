@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.provoke import flip
 from tests.repositories import ENVIRONMENT, Repository
 
 
@@ -78,12 +79,11 @@ def test_a_second_clone_has_nothing_to_do_on_s3(repository, tmp_path, s3):
     has_nothing_to_do(Team(repository, tmp_path, "s3://team/dvc", endpointurl=s3))
 
 
-def test_a_clone_takes_what_it_would_compute_from_the_run_cache(team):
+def test_the_run_cache_has_what_the_stages_without_metrics_gave(team):
     second = team.clone("second")
     (second.folder / "dvc.lock").unlink()  # as if nobody had committed it
-    second.run("dvc", "pull", "--run-cache", "--allow-missing")
-    assert second.repro() == []
-    assert second.run("git", "status", "--porcelain") == ""
+    assert second.repro("--pull", "featurize") == []
+    assert second.repro("--pull", "filter") == ["filter"]
 
 
 def test_two_who_changed_different_parameters_merge(team):
@@ -95,15 +95,12 @@ def test_two_who_changed_different_parameters_merge(team):
         person.commit()
         person.run("dvc", "push", "--run-cache")
     alice.run("git", "push", "-q")
-    merge = subprocess.run(
-        ["git", "pull", "--no-rebase"], cwd=bob.root, env=ENVIRONMENT, capture_output=True, text=True
-    )
+    merge = bob.attempt("git", "pull", "--no-rebase")
     conflicts = bob.run("git", "diff", "--name-only", "--diff-filter=U").split()
     assert merge.returncode == 1 and "recipe/dvc.lock" in conflicts
     assert {Path(name).parts[1] for name in conflicts} <= {"dvc.lock", "metrics"}, merge.stdout
     bob.run("git", "checkout", "--theirs", *conflicts)
-    bob.run("dvc", "pull", "--run-cache")
-    assert bob.repro() == ["evaluate"]  # of both changes together; Alice's transcripts are taken
+    assert bob.repro("--pull") == ["evaluate"]  # of both changes together; Alice's transcripts are taken
     bob.commit()
     bob.run("dvc", "push", "--run-cache")
     bob.run("git", "push", "-q")
@@ -113,14 +110,12 @@ def test_two_who_changed_different_parameters_merge(team):
     assert "Data and pipelines are up to date." in alice.run("dvc", "status")
 
 
-def test_a_damaged_file_of_a_remote_is_refused_where_the_remote_is_verified(team):
-    first = Repository(team.root / "first")
-    first.run("dvc", "remote", "modify", "team", "verify", "true")
-    first.commit()
-    first.run("git", "push", "-q")
-    largest = max((team.root / "remote/files").rglob("*"), key=lambda path: path.stat().st_size)
-    largest.chmod(0o644)
-    largest.write_bytes(largest.read_bytes()[:-1] + b"?")
-    second = team.clone("second")
-    pull = subprocess.run(["dvc", "pull"], cwd=second.folder, env=ENVIRONMENT, capture_output=True, text=True)
-    assert pull.returncode != 0 and "failed" in pull.stderr, pull.stdout + pull.stderr
+def test_a_damaged_file_of_a_remote_is_refused_only_where_the_remote_is_verified(team):
+    files = [path for path in (team.root / "remote/files").rglob("*") if path.is_file()]
+    flip(max(files, key=lambda path: path.stat().st_size))
+    trusting, careful = team.clone("trusting"), team.clone("careful")
+    trusting.run("dvc", "pull")
+    assert "Data and pipelines are up to date." in trusting.run("dvc", "status")
+    careful.run("dvc", "remote", "modify", "team", "verify", "true")
+    pull = careful.attempt("dvc", "pull")
+    assert pull.returncode == 1 and "Checkout failed" in pull.stderr
