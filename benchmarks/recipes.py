@@ -1,5 +1,6 @@
 """A recipe for a benchmark: somebody's parameters and corpus, in a folder of its own."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -13,6 +14,16 @@ from asr.shards import read_shards, write_shards
 
 REPOSITORY = Path(__file__).parent.parent
 PATHS = ("download.archive", "download.folder.path", "pretrained.name")  # relative to the recipe's folder
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """Make a parser that takes a recipe's folder and changes of its parameters."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--recipe", type=Path, default=REPOSITORY / "sample", help="folder of a params.yaml")
+    parser.add_argument(
+        "-S", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="change a parameter"
+    )
+    return parser
 
 
 def make_recipe(recipe: Path, changes: list[str], folder: Path) -> None:

@@ -7,7 +7,6 @@ window of ours, and lets both prepare, train and evaluate in turns. Prints a tab
 docs/benchmarks.md says what each figure means.
 """
 
-import argparse
 import json
 import tempfile
 from pathlib import Path
@@ -20,7 +19,7 @@ from asr.params import load_params
 from asr.scoring import score_utterances
 from asr.shards import read_shards
 from benchmarks.machine import machine
-from benchmarks.recipes import REPOSITORY, keep_readable, make_recipe, run_stage
+from benchmarks.recipes import REPOSITORY, arguments, keep_readable, make_recipe, run_stage
 from benchmarks.sides import Side, alternate
 from benchmarks.table import put_into_page, table
 
@@ -102,11 +101,7 @@ def _without_folders(change: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", type=Path, default=REPOSITORY / "sample", help="folder of a params.yaml")
-    parser.add_argument(
-        "-S", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="change a parameter"
-    )
+    parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="of preparation and of evaluation")
     parser.add_argument("--steps-per-turn", type=int, default=5)
     parser.add_argument("--json", type=Path, default=RESULTS)

@@ -8,7 +8,6 @@ what is done once. DVC's share is what it takes to commit what `download` and `f
 it out again. Prints a table; writes the same as JSON.
 """
 
-import argparse
 import io
 import json
 import os
@@ -24,7 +23,7 @@ from pathlib import Path
 from asr.shards import read_shards
 from benchmarks.machine import machine
 from benchmarks.memory import watch
-from benchmarks.recipes import REPOSITORY, keep_readable, make_recipe, run_stage
+from benchmarks.recipes import REPOSITORY, arguments, keep_readable, make_recipe, run_stage
 from benchmarks.table import put_into_page
 
 RESULTS = REPOSITORY / "benchmarks/scale.json"  # and the table in docs/benchmarks.md
@@ -133,11 +132,7 @@ def table(results: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", type=Path, default=REPOSITORY / "sample", help="folder of a params.yaml")
-    parser.add_argument(
-        "-S", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="change a parameter"
-    )
+    parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--json", type=Path, default=RESULTS)
     args = parser.parse_args()
