@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from datasets import Dataset
 from transformers import WhisperFeatureExtractor
 
 from asr import workers
@@ -118,7 +119,7 @@ def fuzz_clips(first: int, n_cases: int, seed: int, mel_filters: np.ndarray) -> 
     extractor = WhisperFeatureExtractor(feature_size=N_MELS)
     extractor.mel_filters = mel_filters
     found, n_rows = Counter(), 0
-    for clip, row in zip(raw, featurize(raw, extractor), strict=True):
+    for clip, row in zip(raw, featurize(Dataset.from_list(raw), extractor), strict=True):
         n_rows += 1
         assert row["id"] == clip["id"]
         if row["problem"]:

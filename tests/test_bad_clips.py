@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from datasets import Dataset
 
 from asr import audio
 from asr.corpus import MAX_CLIP_BYTES
@@ -179,7 +180,7 @@ def test_a_clip_that_kills_its_decoder_is_named_and_the_others_are_there(monkeyp
         {"id": str(i), "audio": b"poison" if i in (3, 50) else good, "problem": "", "detail": ""}
         for i in range(60)
     ]
-    rows = list(featurize.featurize(raw, Extractor))
+    rows = list(featurize.featurize(Dataset.from_list(raw), Extractor))
     assert [row["id"] for row in rows] == [str(i) for i in range(60)]
     assert [i for i, row in enumerate(rows) if row["problem"] == "decoder_died"] == [3, 50]
     assert all(row["problem"] == "" for i, row in enumerate(rows) if i not in (3, 50))
