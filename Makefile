@@ -2,7 +2,7 @@
 # make test           the tests
 # make lint           ruff
 # make benchmark      the notebook beside this pipeline, on one corpus: docs/benchmarks.md
-# make faults         provoke a fault of the machine in every stage, and kill them; about 40 minutes
+# make faults         provoke a fault of the machine in every stage, and kill them
 # make audit          look every pinned version up in PyPI's list of vulnerabilities
 # make licences       write the table of docs/licences.md anew
 # make test-browser   the report in a headless Chromium, installed first
