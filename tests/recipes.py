@@ -1,5 +1,6 @@
 """A recipe folder for tests: the sample's, cut down until every stage takes seconds."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def changed(params: dict, changes: dict) -> dict:
         tree = params
         for section in sections:
             tree = tree[section]
-        tree[key] = value
+        tree[key] = copy.deepcopy(value)  # or a later change would be one of SMALL
     return params
 
 
