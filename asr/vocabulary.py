@@ -18,6 +18,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor, Whis
 from asr.merges import bytes_of, learn_merges
 
 FILE = "new_tokens.json"
+BLOCK = 1000  # sentences: the ids of all sentences of a large corpus would be gigabytes
 
 # GPT-2's pattern, which Whisper uses, with marks (\p{M}) counted among the letters. Without them a word
 # ends at every vowel sign of Thaana, and of most Indic scripts, and no token can reach across one.
@@ -122,11 +123,19 @@ def restore_pre_tokenizer(tokenizer: WhisperTokenizer, folder: str | Path) -> No
         tokenizer.backend_tokenizer.pre_tokenizer = saved
 
 
+def count_ids(tokenizer: WhisperTokenizer, sentences: Iterable[str], special: bool) -> list[int]:
+    """Count the ids of each sentence, with or without the special tokens around it."""
+    sentences = list(sentences)
+    blocks = (sentences[first : first + BLOCK] for first in range(0, len(sentences), BLOCK))
+    spelt = (tokenizer(block, add_special_tokens=special, verbose=False).input_ids for block in blocks)
+    return [len(ids) for block in spelt for ids in block]
+
+
 def ids_per_word(tokenizer: WhisperTokenizer, sentences: Iterable[str]) -> float:
     """Return how many ids a word between spaces takes, special tokens not counted."""
     sentences = list(sentences)
-    ids = tokenizer(sentences, add_special_tokens=False).input_ids
-    return sum(map(len, ids)) / sum(len(sentence.split()) for sentence in sentences)
+    n_ids = sum(count_ids(tokenizer, sentences, special=False))
+    return n_ids / sum(len(sentence.split()) for sentence in sentences)
 
 
 def _words_with_marks() -> pre_tokenizers.PreTokenizer:

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-from transformers import GenerationConfig, WhisperConfig, WhisperProcessor, WhisperTokenizer
+from transformers import GenerationConfig, WhisperConfig, WhisperProcessor
 
 from asr import spreadsheets, vocabulary
 from asr.features import METADATA, PROBLEMS
@@ -36,11 +36,6 @@ METRICS, DROPPED = Path("metrics/filter.json"), Path("metrics/dropped.csv")
 QUOTED = {"index_label": "row", "quoting": csv.QUOTE_NONNUMERIC}
 FIRST_IDS = 3  # of each reason, in a message
 logger = logging.getLogger("filter")
-
-
-def count_labels(sentences: pd.Series, tokenizer: WhisperTokenizer) -> list[int]:
-    """Count the label ids of each sentence, as it is trained on: all but the start token."""
-    return [len(ids) - 1 for ids in tokenizer(sentences.to_list(), verbose=False).input_ids]
 
 
 def summarize(rows: pd.DataFrame) -> dict:
@@ -163,7 +158,8 @@ def main() -> None:
         params.model.extend_tokenizer,
         reserved={*(settings.suppress_tokens or []), *(settings.begin_suppress_tokens or [])},
     )
-    rows["n_labels"] = count_labels(rows.sentence, processor.tokenizer)
+    ids = vocabulary.count_ids(processor.tokenizer, rows.sentence, special=True)
+    rows["n_labels"] = pd.Series(ids, rows.index) - 1  # as trained on: without the start token
     rows = drop_long_labels(rows, WhisperConfig.from_pretrained(PRETRAINED).max_target_positions)
     assert ((rows.role == "") == (rows.reason != "")).all(), "a row is either used or dropped"
     write(rows, processor, new_tokens)

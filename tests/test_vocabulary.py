@@ -96,6 +96,14 @@ def test_a_word_takes_fewer_ids(make, n_tokens, at_most):
     assert vocabulary.ids_per_word(processor.tokenizer, test) < at_most * before
 
 
+def test_ids_are_counted_in_blocks(monkeypatch):
+    monkeypatch.setattr(vocabulary, "BLOCK", 2)
+    sentences = ["ab", "", "abc", "a", "abcd"]
+    assert vocabulary.count_ids(sample().tokenizer, iter(sentences), special=False) == [2, 0, 3, 1, 4]
+    # start, language, task, no timestamps; end of text
+    assert vocabulary.count_ids(sample().tokenizer, sentences, special=True) == [7, 5, 8, 6, 9]
+
+
 def test_ids_per_word_leaves_special_tokens_out():
     assert vocabulary.ids_per_word(sample().tokenizer, ["ab cd", "e"]) == 6 / 3  # a, b, space, c, d; e
 
