@@ -19,6 +19,13 @@ def test_a_second_repro_has_nothing_to_do(repository):
     assert repository.run("git", "status", "--porcelain") == ""
 
 
+def test_what_was_done_before_is_taken_from_the_cache(repository):
+    # As after a parameter was changed, and changed back.
+    (repository.recipe.folder / "dvc.lock").unlink()
+    assert repository.repro() == ["evaluate", "filter"]  # seconds; git keeps tables of theirs
+    assert repository.run("git", "status", "--porcelain") == ""
+
+
 def test_the_graph_has_the_seven_stages(repository):
     graph = repository.run("dvc", "dag", "--dot")
     for stage in "download pretrained featurize filter train transcribe evaluate".split():
