@@ -20,6 +20,13 @@ from asr.sources import archive, folder, hub, mdc, sample
 from asr.stage import report_errors
 
 OUT = Path("data/raw")
+# Said to whoever brings a corpus in; docs/licences.md has the sources.
+TERMS = {
+    "archive": "Common Voice is CC0; who downloads it agrees not to identify its speakers",
+    "mdc": "Mozilla Data Collective's terms forbid to host a dataset again: keep your DVC remote private",
+    "hub": "the dataset's page on the hub says under which licence it is, and what you may publish",
+    "folder": "the speakers have to have consented, also to what you publish of their recordings",
+}
 logger = logging.getLogger("download")
 
 
@@ -85,6 +92,8 @@ def check(clips: Iterable[Clip], validated: bool) -> Iterator[Clip]:
 def main() -> None:
     params = load_params()
     validated = params.filter.add_validated
+    if params.download.source in TERMS:
+        logger.info("%s (docs/licences.md)", TERMS[params.download.source])
     clips = check(download(params.download, validated), validated)
     write_shards(OUT, (asdict(clip) for clip in clips), RAW_FEATURES)
 

@@ -20,6 +20,7 @@ def test_an_archive_becomes_shards(recipe):
     recipe.set({"download.archive": "corpora/cv.tar.gz"})
     output = recipe.run("download")
     assert "download: train: 3 clips, 2 speakers, 0.0 MB" in output
+    assert "who downloads it agrees not to identify its speakers (docs/licences.md)" in output
     rows = raw(recipe).to_list()
     assert [(row["id"], row["split"]) for row in rows] == [
         ("a.mp3", "train"), ("b.mp3", "train"), ("c.mp3", "train"), ("d.mp3", "validation"), ("e.mp3", "test")
