@@ -16,8 +16,10 @@ sample: .venv/installed
 	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
 	@.venv/bin/python -m asr.summary sample
 
+# Several files at a time. A thread each: two torch processes that share two cores slow each other tenfold.
 test: .venv/installed
-	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest
+	PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_NUM_THREADS=1 python -m pytest \
+		--numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
 
 benchmark: .venv/installed
 	.venv/bin/python -m benchmarks.run $(ARGS)

@@ -4,6 +4,12 @@ from tests.recipes import Recipe
 from tests.repositories import Repository, build
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the files that have slow tests: one of them at the end would keep a process busy alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def recipe(tmp_path):
     return Recipe(tmp_path, {})

@@ -18,7 +18,7 @@ import sys, time
 from benchmarks import turns
 
 def prepare(params, number):
-    time.sleep(0.5)  # loading, which is no part of a turn
+    time.sleep(3)  # loading, which is no part of a turn
     for _ in range(number):
         with turns.turn(7):
             begun = time.monotonic()
@@ -54,7 +54,7 @@ def test_the_sides_take_turns_and_never_work_together(folder):
     for name, side in sides.items():
         assert side.result == {"name": name} and side.rss_bytes > 10_000_000
         assert [turn["n_clips"] for turn in side.taken] == [7, 7, 7]
-        assert all(0.2 <= turn["seconds"] < 0.5 for turn in side.taken)
+        assert all(0.2 <= turn["seconds"] < 3 for turn in side.taken)
 
 
 def test_a_side_that_fails_says_why(folder):

@@ -61,12 +61,12 @@ def calls(job):
 
 
 def test_a_job_on_one_node_is_dvc_repro(job):
-    assert start(job).wait(timeout=30) == 0
+    assert start(job).wait(timeout=600) == 0
     assert calls(job) == ["dvc repro filter", "dvc repro"]
 
 
 def test_several_nodes_train_together_and_the_first_does_the_rest(job):
-    assert start(job, nodes=2).wait(timeout=30) == 0
+    assert start(job, nodes=2).wait(timeout=600) == 0
     assert calls(job) == [
         "dvc repro filter",
         "dvc status --quiet train",
@@ -78,25 +78,25 @@ def test_several_nodes_train_together_and_the_first_does_the_rest(job):
 
 def test_no_node_waits_for_a_training_that_is_up_to_date(job):
     (job / "train").touch()
-    assert start(job, nodes=2).wait(timeout=30) == 0
+    assert start(job, nodes=2).wait(timeout=600) == 0
     assert calls(job) == ["dvc repro filter", "dvc status --quiet train", "dvc repro"]
 
 
 def test_a_job_whose_training_fails_fails(job):
     (job / "broken").touch()
-    assert start(job, nodes=2).wait(timeout=30) != 0
+    assert start(job, nodes=2).wait(timeout=600) != 0
     assert calls(job)[-1].startswith("dvc repro --single-item")
 
 
 def test_a_job_at_its_time_limit_ends_its_work_and_is_queued_again(job):
     (job / "slow").touch()
     process = start(job)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while not (job / "calls.txt").exists() or calls(job)[-1] != "dvc repro":
         assert time.monotonic() < deadline, "the job did not come to `dvc repro`"
         time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)
-    process.wait(timeout=30)
+    process.wait(timeout=600)
     assert calls(job)[-1] == "scontrol requeue 7"
     while not ended(process.pid):
         assert time.monotonic() < deadline, "the job's work goes on"

@@ -72,5 +72,5 @@ def test_who_waits_ends_with_the_dvc_that_started_it(tmp_path, other):
     )  # fmt: skip
     assert "waiting" in dvc.stderr.readline()
     dvc.kill()
-    output, errors = dvc.communicate(timeout=60)  # returns when the child has closed them too
+    output, errors = dvc.communicate(timeout=600)  # returns when the child has closed them too
     assert "the dvc that started featurize has ended" in errors and "got it" not in output

@@ -3,20 +3,27 @@
     REAL_ARCHIVE=corpora/it.tar.gz REAL_CHECKPOINT=corpora/whisper-base pytest -m real
 
 Any Common Voice release (.tar.gz) of a language that Whisper knows, and any multilingual Whisper folder.
-Two to three minutes with whisper-base on two cores.
+Two to three minutes for training and ten for the recording, with whisper-base on two cores.
 """
 
 import csv
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
+from asr import audio
+from asr.rates import error_rates
+from asr.sources import archive
 from tests.recipes import REPOSITORY, Recipe
 
 TABLES = {"train.tsv": 40, "dev.tsv": 20, "test.tsv": 24}  # rows taken of each
@@ -24,9 +31,9 @@ TABLES = {"train.tsv": 40, "dev.tsv": 20, "test.tsv": 24}  # rows taken of each
 pytestmark = pytest.mark.real
 
 
-def shrink(archive: Path, small: Path) -> str:
+def shrink(release: Path, small: Path) -> str:
     """Copy the first rows of a release's tables, and their clips; returns the locale."""
-    with tarfile.open(archive) as source, tarfile.open(small, "w:gz") as target:
+    with tarfile.open(release) as source, tarfile.open(small, "w:gz") as target:
         members = {member.name: member for member in source if member.isfile()}
         home = next(name for name in members if name.endswith("/train.tsv")).removesuffix("/train.tsv")
         for table, count in TABLES.items():
@@ -40,6 +47,12 @@ def shrink(archive: Path, small: Path) -> str:
                 clip = f"{home}/clips/{row['path']}"
                 put(target, clip, source.extractfile(members[clip]).read())
         return home.split("/")[-1]
+
+
+def locale_of(release: Path) -> str:
+    """Return the locale of a release, which is its one folder's."""
+    with tarfile.open(release) as source:
+        return next(name for name in source.getnames() if name.endswith("/train.tsv")).split("/")[-2]
 
 
 def put(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -86,3 +99,34 @@ def test_a_real_model_gets_better_on_a_real_corpus(tmp_path):
     assert metrics["pretrained"]["wer_whisper_basic"] < 60, "a pretrained Whisper that hears nothing"
     assert metrics["finetuned"]["cer"] < 60, "the shorter window was not learned"
     assert last < first
+
+
+def test_ten_minutes_are_heard_as_the_clips_that_they_are_made_of(tmp_path):
+    chance = np.random.default_rng(5)
+    release = Path(os.environ["REAL_ARCHIVE"])
+    parts, sentences, seconds = [], [], 0.0
+    (tmp_path / "clips").mkdir()
+    for clip in archive.clips(str(release), None, locale_of(release), validated=False):
+        samples = audio.resample(*audio.decode(clip.audio))
+        if clip.split == "train" or len(samples) < audio.SAMPLE_RATE:
+            continue
+        pause_s = chance.uniform(0.5, 1.5)
+        pause = 1e-4 * chance.standard_normal(round(pause_s * audio.SAMPLE_RATE))
+        (tmp_path / f"clips/{len(sentences):04}.mp3").write_bytes(clip.audio)
+        parts += [samples, pause.astype(np.float32)]
+        sentences.append(clip.sentence)
+        seconds += len(samples) / audio.SAMPLE_RATE + pause_s
+        if seconds >= 600:
+            break
+    assert seconds >= 600, "the corpus is too small"
+    soundfile.write(tmp_path / "long.wav", np.concatenate(parts), audio.SAMPLE_RATE)
+
+    def wer(recording: str) -> float:
+        model = ["--model", os.path.abspath(os.environ["REAL_CHECKPOINT"])]
+        language = ["--language", LANGUAGES[locale_of(release)]]
+        command = [sys.executable, "-m", "asr.transcribe", tmp_path / recording, "--format", "json"]
+        done = subprocess.run([*command, *model, *language], capture_output=True, text=True, check=True)
+        heard = [json.loads(line)["text"] for line in done.stdout.splitlines()]
+        return error_rates([" ".join(sentences)], [" ".join(heard)])["wer"]
+
+    assert abs(wer("long.wav") - wer("clips")) < 1

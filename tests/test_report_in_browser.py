@@ -29,7 +29,7 @@ def run(page, tmp_path_factory):  # noqa: F811
     def run(script: str, width: int = 1280):
         done = subprocess.run(
             [sys.executable, BROWSER, file, f"(() => {{{script}}})()", str(width)],
-            capture_output=True, text=True, timeout=60, check=True,
+            capture_output=True, text=True, timeout=600, check=True,
         )  # fmt: skip
         found = json.loads(done.stdout)
         assert found["console"] == []

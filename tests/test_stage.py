@@ -83,13 +83,13 @@ def test_a_second_run_waits_for_one_that_was_left_behind(tmp_path, at_work):
     second = start(tmp_path, WORK)
     assert f"process {at_work.pid} on" in second.stderr.readline()
     at_work.kill()
-    output, errors = second.communicate("\n", timeout=60)
+    output, errors = second.communicate("\n", timeout=600)
     assert output == "at work\n" and second.returncode == 0, errors
 
 
 def test_runs_with_other_arguments_do_not_wait(tmp_path, at_work):
     other = start(tmp_path, WORK, "data/model")
-    output, errors = other.communicate("\n", timeout=60)
+    output, errors = other.communicate("\n", timeout=600)
     assert (output, errors, other.returncode) == ("at work\n", "", 0)
     assert (tmp_path / "data/.lock-featurize-data-model").exists()
 
@@ -101,7 +101,7 @@ def test_runs_with_other_arguments_do_not_wait(tmp_path, at_work):
 )
 def test_of_several_processes_only_one_holds_the_lock(tmp_path, at_work, environment):
     other = start(tmp_path, WORK, **environment)
-    assert other.communicate("\n", timeout=60)[0] == "at work\n"
+    assert other.communicate("\n", timeout=600)[0] == "at work\n"
 
 
 def test_processes_that_a_stage_starts_know_that_it_holds_the_lock(tmp_path):
@@ -110,7 +110,7 @@ def test_processes_that_a_stage_starts_know_that_it_holds_the_lock(tmp_path):
         "import subprocess, sys\n"
         f"with report_errors('featurize'): subprocess.run([sys.executable, '-c', {inner!r}], check=True)"
     )
-    output, errors = start(tmp_path, script).communicate("\n", timeout=60)
+    output, errors = start(tmp_path, script).communicate("\n", timeout=600)
     assert output == "at work\n", errors
 
 
@@ -128,7 +128,7 @@ def test_workers_of_a_killed_stage_end_and_hold_nothing(tmp_path):
     killed.wait()
     with locks.held_if_free(tmp_path / "data/.lock-featurize") as free:
         assert free
-    gone, alive = psutil.wait_procs(workers, timeout=60)
+    gone, alive = psutil.wait_procs(workers, timeout=600)
     assert not alive
     killed.communicate()
 
