@@ -78,11 +78,12 @@ def read(recording: str | Path | bytes) -> Iterator[np.ndarray]:
 def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:
     """Join blocks and cut them anew into pieces of at most `window` samples.
 
-    A pause of PAUSE_S always parts two pieces: a model that was trained on single sentences does badly with
-    two of them. What is longer than the window without such a pause is cut where it is quietest, and then
-    evenly: models make things up for a last piece of half a second.
+    What fits the window as a whole is one piece, as for `stages.transcribe`. In a longer recording a pause of
+    PAUSE_S always parts two pieces: a model that was trained on single sentences does badly with two of them.
+    What is longer than the window without such a pause is cut where it is quietest, and then evenly: models
+    make things up for a last piece of half a second.
     """
-    waiting, ended = np.zeros(0, np.float32), False
+    waiting, ended, whole = np.zeros(0, np.float32), False, True
     while not ended or len(waiting):
         while not ended and len(waiting) <= 2 * window + 2 * PAUSE:
             block = next(blocks, None)
@@ -90,6 +91,10 @@ def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:
             waiting = waiting if ended else np.concatenate([waiting, block])
         if not len(waiting):
             return
+        if whole and len(waiting) <= window:
+            yield waiting
+            return
+        whole = False
         at = _first_pause(waiting[: window + PAUSE], window)
         if at is None and len(waiting) > 2 * window:
             at = quietest(waiting, int(EARLIEST_CUT * window), window)
