@@ -7,9 +7,10 @@ from pathlib import Path
 import jinja2
 
 from asr.alignment import align
+from asr.charts import LABELS
+from asr.report import direction
 from asr.text import normalize
 
-LABELS = {"pretrained": "pretrained", "finetuned": "fine-tuned"}
 TEMPLATES = Path(__file__).parent / "templates"
 EQUAL, INSERT = "equal", "insert"
 _environment = jinja2.Environment(
@@ -92,10 +93,11 @@ def _errors(texts: dict[str, str], reference: str) -> dict:
     wrong = {name: sum(step.kind != EQUAL for step in of_text) for name, of_text in steps.items()}
     words = len(normalize(reference).split())
     template = _environment.get_template("demo_errors.html.j2")
+    of_all = {"direction": direction(reference), "words": words}
     return {
         "texts": {
-            name: template.render(text=texts[name], steps=steps[name], wrong=wrong[name], words=words)
-            for name in texts
+            name: template.render(text=text, steps=steps[name], wrong=wrong[name], **of_all)
+            for name, text in texts.items()
         },
         "summary": f"{words} {'word' if words == 1 else 'words'} said; wrong: "
         + ", ".join(f"{LABELS[name]} {count}" for name, count in wrong.items()),

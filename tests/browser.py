@@ -2,21 +2,17 @@
 
     python browser.py PAGE SCRIPT WIDTH [MICROPHONE]
 
-PAGE is a file or an address. MICROPHONE is a WAV that is said into the microphone, or `denied`: the user
-does not allow it. Prints JSON: what the script left in `window.result`, what the page wrote to the console,
-and the hosts that it asked for something.
+PAGE is a file or an address, MICROPHONE a WAV that is said into the microphone. Prints JSON: what the script
+left in `window.result`, what the page wrote to the console, and the hosts that it asked for something.
 """
 
 import json
 import os
 import sys
 
-SAID = (sys.argv[4:] or [None])[0]
 FLAGS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-if SAID:
-    FLAGS.append("--use-fake-device-for-media-stream")
-if SAID not in (None, "denied"):
-    FLAGS.append(f"--use-file-for-fake-audio-capture={SAID}%noloop")
+for said in sys.argv[4:]:
+    FLAGS += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={said}%noloop"]
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 os.environ["QTWEBENGINE_CHROMIUM_FLAGS"] = " ".join(FLAGS)
 
@@ -56,7 +52,7 @@ def main(path: str, script: str, width: int) -> None:
     page = Page(view)
     requests = Requests(page)
     page.setUrlRequestInterceptor(requests)
-    page.permissionRequested.connect(lambda asked: asked.deny() if SAID == "denied" else asked.grant())
+    page.permissionRequested.connect(lambda asked: asked.grant())
     view.setPage(page)
     view.resize(width, 900)
     view.show()

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,8 +16,6 @@ from asr import demo
 from tests.recipes import REPOSITORY
 
 BASE = REPOSITORY / "sample/base"
-MODELS = ("--pretrained", BASE, "--model", BASE, "--language", "sinhalese")
-AGAIN = "run `dvc repro` or `dvc pull` first, or give"
 
 
 def start(folder, *args):
@@ -28,7 +27,8 @@ def start(folder, *args):
 
 
 def test_it_says_its_address_serves_the_page_and_ends_with_ctrl_c(tmp_path):
-    process = start(tmp_path, *MODELS, "--lang", "dv")
+    models = ("--pretrained", BASE, "--model", BASE, "--language", "sinhalese")
+    process = start(tmp_path, *models, "--lang", "dv")
     try:
         line = process.stderr.readline()
         address = re.search(r"http://127\.0\.0\.1:\d+", line).group()
@@ -41,27 +41,37 @@ def test_it_says_its_address_serves_the_page_and_ends_with_ctrl_c(tmp_path):
     assert (process.returncode, output, errors) == (0, "", "")
 
 
+def test_before_dvc_repro_it_says_so(tmp_path):
+    process = start(tmp_path)
+    errors = process.communicate(timeout=60)[1]
+    message = "no model in data/pretrained: run `dvc repro` or `dvc pull` first, or give --pretrained FOLDER"
+    assert (process.returncode, errors) == (1, f"demo: {message}\n")
+
+
 @pytest.mark.parametrize(
-    ("args", "message"),
+    ("pretrained", "model", "message"),
     [
-        ([], f"demo: no model in data/pretrained: {AGAIN} --pretrained"),
-        (["--pretrained", BASE], f"demo: no model in data/model: {AGAIN} --model"),
-        (["--pretrained", BASE, "--model", BASE], "which language it writes: give --language"),
+        ("nowhere", BASE, "no model in nowhere: run `dvc repro` or `dvc pull` first, or give --pretrained"),
+        (BASE, "nowhere", "no model in nowhere: run `dvc repro` or `dvc pull` first, or give --model"),
+        (BASE, BASE, "which language it writes: give --language"),
     ],
     ids=["no pretrained", "no model", "no language"],
 )
-def test_a_model_that_is_missing_is_named(tmp_path, args, message):
-    process = start(tmp_path, *args)
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 1 and message in errors and "Traceback" not in errors
+def test_what_is_missing_is_named(pretrained, model, message):
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
+        demo.load(Path(pretrained), Path(model), None)
 
 
-def test_a_port_that_is_taken_is_named(tmp_path):
+def test_the_pretrained_model_writes_the_language_of_the_fine_tuned_one():
+    assert {model.language for model in demo.load(BASE, BASE, "sinhalese").values()} == {"sinhalese"}
+
+
+def test_a_port_that_is_taken_is_named(capsys):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        process = start(tmp_path, *MODELS, "--port", port)
-        output, errors = process.communicate(timeout=60)
-    assert process.returncode == 1 and f"Port {port} is in use" in errors and "Traceback" not in errors
+        with pytest.raises(SystemExit):
+            demo.serve(None, port)
+    assert f"Port {port} is in use" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from asr.demo_texts import LABELS, compare, mark, page
+from asr.charts import LABELS
+from asr.demo_texts import compare, mark, page
 from asr.text import normalize
 
 
@@ -16,7 +17,7 @@ def kinds(words):
     ("left", "right", "expected_left", "expected_right"),
     [
         ("މާލެ އަކީ.", "މާލެ އިކީ", "މާލެ:equal އަކީ.:substitute", "މާލެ:equal އިކީ:substitute"),
-        ("a b", "b c", "a:delete b:equal", "b:equal c:insert"),
+        ("a b c", "b c d", "a:delete b:equal c:equal", "b:equal c:equal d:insert"),
         ("Ja, da - da!", "ja DA da", "Ja,:equal da:equal -:equal da!:equal", "ja:equal DA:equal da:equal"),
         ("l'ora è", "lora è", "l'ora:substitute è:equal", "lora:substitute è:equal"),
         ("l'ora", "l'oro", "l'ora:substitute", "l'oro:substitute"),
@@ -81,6 +82,12 @@ def test_errors_against_what_was_said():
     assert "WER 100.0 %" in visible(found["texts"]["pretrained"])
     assert "WER 50.0 %" in visible(right) and "Male is an Iceland" in visible(right)
     assert '<span class="substitute"><span>island</span><span>iceland</span></span>' in right
+
+
+@pytest.mark.parametrize(("reference", "expected"), [("ބަސް ab", "rtl"), ("ab ބަސް", "ltr")])
+def test_words_stand_in_the_direction_of_what_was_said(reference, expected):
+    found = compare({"pretrained": "Latin", "finetuned": "ބަސް"}, reference)["texts"]
+    assert all(f'<div class="aligned" dir="{expected}">' in html for html in found.values())
 
 
 @pytest.mark.parametrize("reference", ["", "<b>said</b> & done", "x"])
