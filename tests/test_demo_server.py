@@ -178,15 +178,15 @@ def test_every_answer_keeps_the_browser_to_this_server(client, path):
 
 
 class Slow:
-    """In place of a Transcriber: a recording of a thousand pieces."""
+    """In place of a Transcriber: every recording has `count` pieces."""
 
     batch_size = 1
 
-    def __init__(self):
-        self.heard = 0
+    def __init__(self, count):
+        self.count, self.heard = count, 0
 
     def cut(self, recording, piece_s):
-        return [Piece(number, number + 1, None) for number in range(1000)]
+        return [Piece(number, number + 1, None) for number in range(self.count)]
 
     def hear(self, cut):
         self.heard += 1
@@ -194,8 +194,14 @@ class Slow:
         return [[Segment(piece.start_s, piece.end_s, "x" * 1000) for piece in pieces] for pieces in cut]
 
 
+def test_a_model_of_a_shorter_window_is_heard_to_its_end():
+    states = transcribed(Client(Demo({"pretrained": Slow(1), "finetuned": Slow(3)}, "")), b"recording")
+    assert [state["model"] for state in states] == ["pretrained", "finetuned", "finetuned", "finetuned"]
+    assert states[-1]["heard_s"] == states[-1]["of_s"] == 3
+
+
 def test_it_listens_to_this_machine_alone_and_stops_when_nobody_waits():
-    models = {"pretrained": Slow(), "finetuned": Slow()}
+    models = {"pretrained": Slow(1000), "finetuned": Slow(1000)}
     server = serve(Demo(models, ""), 0)
     assert server.server_address[0] == "127.0.0.1"
     threading.Thread(target=server.serve_forever, daemon=True).start()
