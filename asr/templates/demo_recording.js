@@ -13,7 +13,7 @@ export async function startRecording(done) {
   if (!navigator.mediaDevices) {
     throw new Error("Browsers lend the microphone to http://localhost and http://127.0.0.1 only: open the page there.");
   }
-  // As it sounds: what makes calls pleasant to hear was in no training clip.
+  // As it sounds: these are made for calls, and change what a model hears.
   const sound = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
   const stream = await navigator.mediaDevices.getUserMedia({ audio: sound }).catch((problem) => {
     throw new Error(PROBLEMS[problem.name] ?? `The microphone cannot be used: ${problem.message}`);
