@@ -1,16 +1,18 @@
 # make sample         the embedded recipe, from nothing to a word error rate
 # make test           the tests
+# make demo           try the model in a browser; the sample's: make demo RECIPE=sample
 # make lint           ruff
 # make benchmark      the notebook beside this pipeline, on one corpus: docs/benchmarks.md
 # make faults         provoke a fault of the machine in every stage, and kill them
 # make audit          look every pinned version up in PyPI's list of vulnerabilities
 # make licences       write the table of docs/licences.md anew
-# make test-browser   the report in a headless Chromium, installed first
+# make test-browser   the report and the demo in a headless Chromium, installed first
 # make test-remote    a DVC remote on S3, played by a local server
 PYTHON ?= python3
+RECIPE ?= .
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sample test test-browser test-remote lint benchmark faults audit licences
+.PHONY: sample test demo test-browser test-remote lint benchmark faults audit licences
 
 sample: .venv/installed
 	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
@@ -20,6 +22,9 @@ sample: .venv/installed
 test: .venv/installed
 	PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_NUM_THREADS=1 python -m pytest \
 		--numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
+
+demo: .venv/installed
+	cd $(RECIPE) && "$(CURDIR)/.venv/bin/python" -m asr.demo $(ARGS)
 
 benchmark: .venv/installed
 	.venv/bin/python -m benchmarks.run $(ARGS)

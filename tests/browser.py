@@ -1,21 +1,38 @@
-"""Open a page in headless Chromium (Qt WebEngine) and run a script in it: python browser.py PAGE SCRIPT WIDTH
+"""Open a page in headless Chromium (Qt WebEngine) and run a script in it:
 
-Prints JSON: what the script left in `window.result`, and what the page wrote to the console.
+    python browser.py PAGE SCRIPT WIDTH [MICROPHONE]
+
+PAGE is a file or an address, MICROPHONE a WAV that is said into the microphone. Prints JSON: what the script
+left in `window.result`, what the page wrote to the console, and the hosts that it asked for something.
 """
 
 import json
 import os
 import sys
 
+FLAGS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+for said in sys.argv[4:]:
+    FLAGS += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={said}%noloop"]
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
-os.environ["QTWEBENGINE_CHROMIUM_FLAGS"] = "--no-sandbox --autoplay-policy=no-user-gesture-required"
+os.environ["QTWEBENGINE_CHROMIUM_FLAGS"] = " ".join(FLAGS)
 
 from PySide6.QtCore import QTimer, QUrl  # noqa: E402, it reads the environment
-from PySide6.QtWebEngineCore import QWebEnginePage  # noqa: E402
+from PySide6.QtWebEngineCore import QWebEnginePage, QWebEngineUrlRequestInterceptor  # noqa: E402
 from PySide6.QtWebEngineWidgets import QWebEngineView  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 POLL_MS = 100
+
+
+class Requests(QWebEngineUrlRequestInterceptor):
+    """Keeps the hosts that are asked."""
+
+    def __init__(self, parent) -> None:
+        super().__init__(parent)
+        self.hosts = set()
+
+    def interceptRequest(self, info) -> None:  # noqa: N802, Qt's name
+        self.hosts.add(info.requestUrl().host())
 
 
 class Page(QWebEnginePage):
@@ -33,6 +50,9 @@ def main(path: str, script: str, width: int) -> None:
     application = QApplication(sys.argv[:1])
     view = QWebEngineView()
     page = Page(view)
+    requests = Requests(page)
+    page.setUrlRequestInterceptor(requests)
+    page.permissionRequested.connect(lambda asked: asked.grant())
     view.setPage(page)
     view.resize(width, 900)
     view.show()
@@ -44,11 +64,12 @@ def main(path: str, script: str, width: int) -> None:
         if result == "null":
             QTimer.singleShot(POLL_MS, poll)
             return
-        print(json.dumps({"result": json.loads(result), "console": page.messages}))
+        found = {"result": json.loads(result), "console": page.messages, "hosts": sorted(requests.hosts)}
+        print(json.dumps(found))
         application.quit()
 
     page.loadFinished.connect(lambda _: page.runJavaScript(script, lambda _: poll()))
-    page.load(QUrl.fromLocalFile(path))
+    page.load(QUrl(path) if path.startswith("http:") else QUrl.fromLocalFile(path))
     application.exec()
 
 

@@ -1,0 +1,94 @@
+"""Try the model in a browser, beside the pretrained one: python -m asr.demo, or `make demo`
+
+Serves a page to this machine alone. It records from the microphone or takes a file, both models write down
+what they hear, and the words in which they differ are marked.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import webbrowser
+from pathlib import Path
+
+import transformers
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from asr.demo_server import Demo
+from asr.params import load_params
+from asr.stage import report_errors
+from asr.transcribe import MODEL, Transcriber
+
+PRETRAINED = Path("data/pretrained")
+HOST, PORT = "127.0.0.1", 7860
+BATCH_SIZE = 8  # pieces that are transcribed between two reports of how far it is
+NUM_BEAMS = 1
+LOCALE_OF = ("archive", "sample")  # sources whose language is download.locale
+logger = logging.getLogger("demo")
+
+
+def load(pretrained: Path, model: Path, language: str | None) -> dict[str, Transcriber]:
+    """Load both models; the pretrained one writes the language that the fine-tuned one does.
+
+    Raises
+    ------
+    FileNotFoundError: one of them is not there.
+    """
+    for folder, option in ((pretrained, "--pretrained"), (model, "--model")):
+        if not (folder / "config.json").exists():
+            raise FileNotFoundError(
+                f"no model in {folder}: run `dvc repro` or `dvc pull` first, or give {option} FOLDER"
+            )
+    finetuned = Transcriber(model, language, BATCH_SIZE, NUM_BEAMS)
+    return {
+        "pretrained": Transcriber(pretrained, finetuned.language, BATCH_SIZE, NUM_BEAMS),
+        "finetuned": finetuned,
+    }
+
+
+def serve(demo: Demo, port: int) -> BaseWSGIServer:
+    """Open the port, to this machine alone; its `serve_forever` answers. Port 0 takes a free one."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
+    return make_server(HOST, port, demo, threaded=True)
+
+
+def language_tag(params: Path) -> str:
+    """Return the language tag (BCP 47) of the recipe's corpus; "" where it is not known.
+
+    Not the model's language, which may be that of a relative: a font and a voice are chosen by this one.
+    """
+    if not params.exists():
+        return ""
+    download = load_params(params).download
+    return download.locale if download.source in LOCALE_OF else ""
+
+
+def open_browser(address: str) -> None:
+    """Open the page where there is a screen; without one it would be a text browser, in this terminal."""
+    if sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        webbrowser.open(address)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m asr.demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--pretrained", type=Path, default=PRETRAINED, help="default: %(default)s")
+    parser.add_argument("--model", type=Path, default=MODEL, help="the fine-tuned one (default: %(default)s)")
+    parser.add_argument("--language", help="what to write, where the model does not say")
+    parser.add_argument("--lang", help="language tag of the texts, such as dv (default: download.locale)")
+    parser.add_argument("--port", type=int, default=PORT, help="0: any that is free (default: %(default)s)")
+    parser.add_argument("--no-browser", action="store_true", help="only say the address")
+    args = parser.parse_args()
+    lang = language_tag(Path("params.yaml")) if args.lang is None else args.lang
+    transformers.utils.logging.disable_progress_bar()  # of loading weights
+    demo = Demo(load(args.pretrained, args.model, args.language), lang)
+    server = serve(demo, args.port)
+    address = f"http://{HOST}:{server.port}"
+    logger.info("%s is open, to this machine alone; Ctrl+C ends it", address)
+    if not args.no_browser:
+        open_browser(address)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    with report_errors("demo", alone=False):
+        main()

@@ -1,0 +1,222 @@
+"""The demo's server: the texts that `asr.transcribe` gives, and whom it refuses."""
+
+import http.client
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+from werkzeug.test import Client
+
+from asr import audio, demo_server
+from asr.demo import serve
+from asr.demo_server import Demo
+from asr.params import SampleSource
+from asr.recordings import Piece
+from asr.sources import sample
+from asr.subtitles import Segment, plain
+from asr.transcribe import Transcriber, transcripts
+from tests.recipes import REPOSITORY
+from tests.test_audio import encoded
+
+FEW = {"train_clips": 1, "train_voices": 1, "test_clips": 5, "test_voices": 5, "bad_clips": 0, "seed": 3}
+BATCH_SIZE = 2
+
+
+@pytest.fixture(scope="session")
+def transcribers():
+    """The sample's base model twice; told to write another language, it does not write the same."""
+    base = REPOSITORY / "sample/base"
+    languages = {"pretrained": "sinhalese", "finetuned": "tamil"}
+    return {name: Transcriber(base, language, BATCH_SIZE, 1) for name, language in languages.items()}
+
+
+@pytest.fixture(scope="session")
+def speech():
+    """Five spoken clips, mp3."""
+    return [clip.audio for clip in sample.clips(SampleSource(**FEW)) if clip.split == "test"]
+
+
+@pytest.fixture(scope="session")
+def long_speech(speech):
+    """The five clips one after the other, with pauses between, as WAV."""
+    pause = np.zeros(audio.SAMPLE_RATE // 2, np.float32)
+    parts = [audio.resample(*audio.decode(clip)) for clip in speech]
+    samples = np.concatenate([part for clip in parts for part in (clip, pause)])
+    return encoded(samples, audio.SAMPLE_RATE, format="WAV")
+
+
+@pytest.fixture
+def client(transcribers):
+    return Client(Demo(transcribers, "dv"))
+
+
+def transcribed(client, recording):
+    """Send a recording; returns the states that come back."""
+    response = client.post("/transcribe", data=recording)
+    assert response.status_code == 200, response.text
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+def as_asr_transcribe_does(transcriber, recording, tmp_path):
+    """Return the text that `python -m asr.transcribe` gives."""
+    (tmp_path / "recording").write_bytes(recording)
+    ((name, segments),) = transcripts(transcriber, [tmp_path / "recording"], None)
+    return plain(name, segments).strip()
+
+
+def test_a_clip_gets_the_texts_that_asr_transcribe_gives(client, transcribers, speech, tmp_path):
+    states = transcribed(client, speech[0])
+    expected = {name: as_asr_transcribe_does(t, speech[0], tmp_path) for name, t in transcribers.items()}
+    assert {state["model"]: state["text"] for state in states} == expected
+    assert all(expected.values()) and expected["pretrained"] != expected["finetuned"]
+    assert all(state["heard_s"] == state["of_s"] and state["took_s"] > 0 for state in states)
+
+
+def test_of_a_long_recording_both_models_report_in_turns(client, transcribers, long_speech, tmp_path):
+    states = transcribed(client, long_speech)
+    assert [state["model"] for state in states[:4]] == ["pretrained", "finetuned"] * 2
+    for name, transcriber in transcribers.items():
+        mine = [state for state in states if state["model"] == name]
+        assert len(mine) >= 3
+        assert mine[-1]["heard_s"] == mine[-1]["of_s"] > mine[-2]["heard_s"] > mine[0]["heard_s"] > 0
+        assert mine[-1]["text"].startswith(mine[0]["text"]) and len(mine[-1]["text"]) > len(mine[0]["text"])
+        assert mine[-1]["text"] == as_asr_transcribe_does(transcriber, long_speech, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("recording", "message"),
+    [
+        (b"a text file", "This is no recording that can be read: not decodable"),
+        (b"", "This is no recording that can be read: not decodable"),
+        (encoded(np.zeros(0, np.float32), 16_000, format="WAV"), "This recording has no length."),
+    ],
+    ids=["text", "nothing", "no samples"],
+)
+def test_what_is_no_audio_is_refused(client, recording, message):
+    response = client.post("/transcribe", data=recording)
+    assert response.status_code == 415 and message in response.text
+
+
+def test_silence_is_no_text(client):
+    silence = encoded(np.zeros(16_000, np.float32), 16_000, format="WAV")
+    assert [state["text"] for state in transcribed(client, silence)] == ["", ""]
+
+
+def test_a_recording_that_is_too_large_is_refused(client, monkeypatch):
+    monkeypatch.setattr(demo_server.LocalRequest, "max_content_length", 10)
+    assert client.post("/transcribe", data=b"x" * 11).status_code == 413
+    assert client.post("/transcribe", data=b"x" * 10).status_code == 415
+
+
+def test_compare_marks_texts(client):
+    texts = {"pretrained": "a <b>", "finetuned": "a c"}
+    found = client.post("/compare", data=json.dumps({**texts, "reference": ""})).json
+    assert found["summary"] == "1 word differs."
+    assert found["texts"]["pretrained"].count('<mark class="substitute">&lt;b&gt;</mark>') == 1
+
+
+@pytest.mark.parametrize("question", ["no JSON", "{}", '{"pretrained": 1, "finetuned": "", "reference": ""}'])
+def test_compare_refuses_other_questions(client, question):
+    assert client.post("/compare", data=question).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:7860", 200),
+        ("localhost:9000", 200),  # through an SSH tunnel from another port
+        ("localhost", 200),
+        ("evil.example", 400),
+        ("127.0.0.1.evil.example:7860", 400),
+        ("192.168.0.7:7860", 400),
+    ],
+)
+def test_it_answers_to_its_own_names_only(client, host, status):
+    for method, path in (("GET", "/"), ("GET", "/demo.js"), ("POST", "/compare")):
+        data = '{"pretrained": "", "finetuned": "", "reference": ""}'
+        response = client.open(path, method=method, headers={"Host": host}, data=data)
+        assert response.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://127.0.0.1:7860", 415),
+        ("http://127.0.0.1:8000", 403),
+        ("https://127.0.0.1:7860", 403),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ],
+)
+def test_other_sites_cannot_make_it_work(client, origin, status):
+    headers = {"Host": "127.0.0.1:7860", "Origin": origin}
+    assert client.post("/transcribe", data=b"no audio", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/transcribe"), ("POST", "/"), ("GET", "/params.yaml"), ("GET", "/demo.html.j2"),
+        ("GET", "/../demo.py"), ("GET", "//etc/passwd"), ("GET", "/demo.js/../../demo.py"),
+    ],
+)  # fmt: skip
+def test_nothing_else_is_served(client, method, path):
+    assert client.open(path, method=method).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", *demo_server.FILES, "/nothing"])
+def test_every_answer_keeps_the_browser_to_this_server(client, path):
+    policy = client.get(path).headers["Content-Security-Policy"]
+    parts = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert parts.pop("default-src") == "'none'" and parts.pop("frame-ancestors") == "'none'"
+    assert {source for part in parts.values() for source in part.split()} == {
+        "'self'", "'none'", "blob:", "data:",
+    }  # fmt: skip
+    assert parts["script-src"] == parts["connect-src"] == "'self'"
+
+
+class Slow:
+    """In place of a Transcriber: every recording has `count` pieces."""
+
+    batch_size = 1
+
+    def __init__(self, count):
+        self.count, self.heard = count, 0
+
+    def cut(self, recording, piece_s):
+        return [Piece(number, number + 1, None) for number in range(self.count)]
+
+    def hear(self, cut):
+        self.heard += 1
+        time.sleep(0.01)
+        return [[Segment(piece.start_s, piece.end_s, "x" * 1000) for piece in pieces] for pieces in cut]
+
+
+def test_a_model_of_a_shorter_window_is_heard_to_its_end():
+    states = transcribed(Client(Demo({"pretrained": Slow(1), "finetuned": Slow(3)}, "")), b"recording")
+    assert [state["model"] for state in states] == ["pretrained", "finetuned", "finetuned", "finetuned"]
+    assert states[-1]["heard_s"] == states[-1]["of_s"] == 3
+
+
+def test_it_listens_to_this_machine_alone_and_stops_when_nobody_waits():
+    models = {"pretrained": Slow(1000), "finetuned": Slow(1000)}
+    server = serve(Demo(models, ""), 0)
+    assert server.server_address[0] == "127.0.0.1"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.request("POST", "/transcribe", body=b"recording")
+        first = json.loads(connection.getresponse().readline())
+        assert first["model"] == "pretrained" and first["of_s"] == 1000
+        connection.close()
+        deadline = time.monotonic() + 20
+        before = -1
+        while before != models["finetuned"].heard and time.monotonic() < deadline:
+            before = models["finetuned"].heard
+            time.sleep(0.5)
+        assert before == models["finetuned"].heard < 500
+    finally:
+        server.shutdown()
+        server.server_close()
