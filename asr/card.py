@@ -15,6 +15,8 @@ from pathlib import Path
 
 import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from safetensors import safe_open
 
 from asr import provenance, record
@@ -149,6 +151,16 @@ def count_parameters(model: Path) -> int:
     return total
 
 
+def check_name(name: str) -> None:
+    """Raise ValueError unless it is owner/name, as the hub wants it."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise ValueError(f"{name!r} is no name for a repository on the hub: {error}") from None
+    if "/" not in name:
+        raise ValueError(f"{name!r}: give owner/name, the owner being you or an organisation")
+
+
 def require_one_run(recipe: Path) -> None:
     """Raise ValueError if the metrics are not those of the model that is there."""
     found = record.contradictions(recipe)
@@ -172,6 +184,8 @@ def main() -> None:
     parser.add_argument("--name", metavar="OWNER/NAME", help="on the hub")
     parser.add_argument("--print", action="store_true", help="show it, write nothing")
     args = parser.parse_args()
+    if args.name:
+        check_name(args.name)
     run = record.read(args.recipe)
     require_one_run(args.recipe)
     card = text(run, args.language, args.license, args.name)

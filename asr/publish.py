@@ -13,15 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import (
     BadRequestError,
     HfHubHTTPError,
-    HFValidationError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from huggingface_hub.utils import validate_repo_id
 
 from asr import card, provenance, record
 from asr.card import CARD
@@ -76,7 +74,7 @@ def obstacles(run: Record, licence: str | None) -> list[str]:
 
 def show(name: str, files: list[Path], others: list[Path], text: str, public: bool, tag: str | None) -> None:
     """Print what would be published, and where."""
-    print(f"to      https://huggingface.co/{name}, {'for everyone' if public else 'private'}")
+    print(f"to      {constants.ENDPOINT}/{name}, {'for everyone' if public else 'private'}")
     if tag:
         print(f"tag     {tag}")
     sizes = {CARD: len(text.encode()), **{path.name: path.stat().st_size for path in files}}
@@ -167,7 +165,7 @@ def main() -> None:
     parser.add_argument("--tag", help="of the hub's commit, such as v1.0.0")
     card.arguments(parser)
     args = parser.parse_args()
-    check_name(args.name)
+    card.check_name(args.name)
     token = os.environ.get("HF_TOKEN", "").strip()
     if args.yes and not token:
         raise PermissionError(f"no HF_TOKEN in the environment: {TOKENS} makes one that may write")
@@ -188,16 +186,6 @@ def main() -> None:
         raise ValueError("\n  ".join(["not published:", *found]))
     where = f"{run.subfolder}dvc.lock of commit {run.commit}"
     logger.info("%s", push(args.name, files, text, f"Model of {where}", token, args.public, args.tag))
-
-
-def check_name(name: str) -> None:
-    """Raise ValueError unless it is owner/name, as the hub wants it."""
-    try:
-        validate_repo_id(name)
-    except HFValidationError as error:
-        raise ValueError(f"{name!r} is no name for a repository on the hub: {error}") from None
-    if "/" not in name:
-        raise ValueError(f"{name!r}: give owner/name, the owner being you or an organisation")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from dvc.exceptions import NotDvcRepoError
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from pydantic import ValidationError
 
@@ -63,7 +63,7 @@ def read(recipe: Path) -> Record:
     Raises
     ------
     FileNotFoundError: no dvc.lock, or a stage or file is missing; the recipe has not been run to its end.
-    ValueError: the run was made by code that had other parameters.
+    ValueError: the run was made by code that had other parameters; dvc.lock is left from a merge.
     """
     stages = _stages(recipe)
     missing = [name for name in (*METRICS.values(), CURVE) if not (recipe / name).exists()]
@@ -87,6 +87,11 @@ def contradictions(recipe: Path) -> list[str]:
     """List why metrics and model are not of one run; none, if they are.
 
     Compares dvc.lock's checksums with each other, and with the model and the metrics that are there.
+
+    Raises
+    ------
+    FileNotFoundError: no dvc.lock, or a stage is missing; the recipe has not been run to its end.
+    ValueError: DVC or git cannot read the repository.
     """
     stages, found = _stages(recipe), []
     for writer, path, reader in CHAIN:
@@ -100,11 +105,11 @@ def contradictions(recipe: Path) -> list[str]:
                     if out.def_path in paths:
                         states = out.workspace_status().values()  # none, or deleted, or modified
                         found += [f"{out.def_path} is {state}, against dvc.lock" for state in states]
-                for dep in stage.deps:
+                for dep in stage.deps if name == "train" else ():
                     if dep.def_path in READ_BY_TRAIN and dep.exists and dep.workspace_status():
                         found.append(f"{dep.def_path} is not what the model was trained on")
-    except NotDvcRepoError as error:
-        raise FileNotFoundError(f"{recipe} is in no DVC repository: {error}") from error
+    except DvcException as error:
+        raise ValueError(f"{recipe}: DVC cannot read what is there: {error}") from error
     return found
 
 
@@ -115,7 +120,12 @@ def _stages(recipe: Path) -> dict[str, dict]:
         raise FileNotFoundError(
             f"no {path}: run `dvc repro` there, or name the recipe's folder with --recipe"
         )
-    stages = yaml.safe_load(path.read_text(encoding="utf-8")).get("stages", {})
+    try:
+        stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} cannot be read: is it left from a merge? docs/teams.md ({error})"
+        ) from error
     missing = {writer for writer, _, _ in CHAIN} | {"evaluate"}
     missing -= stages.keys()
     if missing:

@@ -205,14 +205,10 @@ def test_a_hub_that_is_not_there_or_answers_with_a_page(online, call, monkeypatc
 
 
 def test_with_the_network_switched_off(hub, call, monkeypatch):
-    from huggingface_hub import errors
-
-    def refuse(*args, **kwargs):
-        raise errors.OfflineModeIsEnabled("off")
-
-    monkeypatch.setattr("huggingface_hub.hf_api.HfApi.create_repo", refuse)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ConnectionError, match="HF_HUB_OFFLINE is set: unset it"):
         call(*ARGUMENTS, "--yes")
+    assert not hub.asked
 
 
 def test_nothing_but_the_model_leaves_the_machine(hub, call, recipe):
@@ -240,7 +236,7 @@ def test_metrics_of_another_model_are_not_published(hub, call, recipe):
     lock = (recipe / "dvc.lock").read_text()
     trained = made_up_run.folder_md5(recipe / "data/model")
     before, after = lock.split("transcribe@finetuned:")
-    (recipe / "dvc.lock").write_text(f"{before}transcribe@finetuned:{after.replace(trained, '0' * 32)}")
+    (recipe / "dvc.lock").write_text(f"{before}transcribe@finetuned:{after.replace(trained, 'f' * 32)}")
     git(recipe, "commit", "-q", "-a", "-m", "a lock file, merged by hand")
     with pytest.raises(
         ValueError, match="(?s)transcribe@finetuned has read another data/model than the one.*`dvc repro`"
@@ -256,6 +252,7 @@ def test_what_nobody_could_make_again_is_not_published(hub, call, recipe, caplog
     with pytest.raises(ValueError, match=r"(?s)not published:.*\(sample/params.yaml\): git commit"):
         call(*ARGUMENTS, "--yes", recipe=recipe)
     shutil.rmtree(recipe.parent / ".git")
+    git(recipe.parent, "init", "-q")
     with pytest.raises(ValueError, match="dvc.lock is in no commit, so nobody could make the model again"):
         call(*ARGUMENTS, "--yes", recipe=recipe)
     assert not hub.asked

@@ -84,6 +84,15 @@ def test_a_run_outside_of_git(recipe):
     shutil.rmtree(recipe.parent / ".git")
     run = record.read(recipe)
     assert (run.commit, run.uncommitted, run.subfolder) == (None, [], "")
+    with pytest.raises(ValueError, match="DVC cannot read what is there: .*is not a git repository"):
+        record.contradictions(recipe)
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\nstages:\n=======\n", "", "stages"])
+def test_a_lock_file_in_the_middle_of_a_merge(recipe, text):
+    (recipe / "dvc.lock").write_text(text)
+    with pytest.raises(ValueError, match="dvc.lock cannot be read: is it left from a merge"):
+        record.read(recipe)
 
 
 @pytest.mark.parametrize(
