@@ -20,21 +20,19 @@ from asr.params import Params
 MODEL = "data/model"
 METRICS = {name: f"metrics/{name}.json" for name in ("filter", "train", "evaluate")}
 CURVE = "metrics/validation_curve.csv"
-# What one stage wrote and another read: the same bytes, if both are of one run.
-CHAIN = (
-    ("download", "data/raw", "featurize"),
-    ("pretrained", "data/pretrained", "train"),
-    ("featurize", "data/features", "filter"),
-    ("filter", "data/tokenizer", "train"),
-    ("train", MODEL, "transcribe@finetuned"),
-    ("pretrained", "data/pretrained", "transcribe@pretrained"),
-    ("transcribe@finetuned", "data/transcripts/finetuned.jsonl", "evaluate"),
-    ("transcribe@pretrained", "data/transcripts/pretrained.jsonl", "evaluate"),
+STAGES = (
+    *("download", "pretrained", "featurize", "filter", "train"),
+    *("transcribe@pretrained", "transcribe@finetuned", "evaluate"),
 )
-# Compared with what is in the workspace. The roles of rows: of data/filtered, train reads single files.
-HERE = {"train": [MODEL, METRICS["train"], CURVE], "filter": [METRICS["filter"]]}
-HERE |= {"evaluate": [METRICS["evaluate"]]}
+# What a card speaks of, by the stage that wrote it: it has to be in the workspace as dvc.lock has it.
+SPOKEN_OF = {
+    "filter": [METRICS["filter"]],
+    "train": [MODEL, METRICS["train"], CURVE],
+    "evaluate": [METRICS["evaluate"]],
+}
+# Of data/filtered, train reads single files, whose checksums dvc.lock has as train's only.
 READ_BY_TRAIN = ("data/filtered/train.csv", "data/filtered/validation.csv")
+# What makes up a run, in git; from the recipe's folder, :/ is the repository's root.
 RECORDED = ("dvc.lock", "dvc.yaml", "params.yaml", "metrics", ":/asr", ":/stages")
 PUBLIC_ADDRESS = re.compile(r"(?:https://[\w.~-]+(?::\d+)?/|git@[\w.-]+:)[\w./~+-]+")
 LOGIN = re.compile(r"(?<=://)[^/@]*@")
@@ -94,12 +92,15 @@ def contradictions(recipe: Path) -> list[str]:
     ValueError: DVC or git cannot read the repository.
     """
     stages, found = _stages(recipe), []
-    for writer, path, reader in CHAIN:
-        if _md5s(stages, writer, "outs").get(path) != _md5s(stages, reader, "deps").get(path):
-            found.append(f"{reader} has read another {path} than the one that {writer} wrote last")
+    written = {path: (stage, md5) for stage in stages for path, md5 in _md5s(stages, stage, "outs").items()}
+    for reader in stages:
+        for path, md5 in _md5s(stages, reader, "deps").items():
+            writer, expected = written.get(path, (reader, md5))
+            if md5 != expected:
+                found.append(f"{reader} has read another {path} than the one that {writer} wrote last")
     try:
         with Repo(str(recipe)) as repo:
-            for name, paths in HERE.items():
+            for name, paths in SPOKEN_OF.items():
                 stage = repo.stage.load_one(str(recipe / "dvc.yaml"), name)
                 for out in stage.outs:
                     if out.def_path in paths:
@@ -126,10 +127,9 @@ def _stages(recipe: Path) -> dict[str, dict]:
         raise ValueError(
             f"{path} cannot be read: is it left from a merge? docs/teams.md ({error})"
         ) from error
-    missing = {writer for writer, _, _ in CHAIN} | {"evaluate"}
-    missing -= stages.keys()
+    missing = [name for name in STAGES if name not in stages]
     if missing:
-        raise FileNotFoundError(f"{path}: {', '.join(sorted(missing))} has not run: run `dvc repro`")
+        raise FileNotFoundError(f"{path}: {', '.join(missing)} has not run: run `dvc repro`")
     return stages
 
 
