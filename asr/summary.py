@@ -29,6 +29,7 @@ def summary(recipe: Path) -> str:
         "metrics/evaluate.json": "all metrics; compare commits with `dvc metrics diff`",
         "metrics/utterances.csv": "every test clip: reference, what each model heard, errors",
         "data/model": "the fine-tuned model, as transformers.pipeline loads it",
+        "data/model/README.md": "its model card",
     }
     lines.append("")
     lines += [f"{recipe / name}: {what}" for name, what in files.items() if (recipe / name).exists()]

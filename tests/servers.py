@@ -24,7 +24,7 @@ def serving(answer: Callable[[Handler], None]) -> Iterator[str]:
             self.send_header("Connection", "close")
             super().end_headers()
 
-        do_POST = do_HEAD = do_CONNECT = do_GET
+        do_POST = do_PUT = do_HEAD = do_CONNECT = do_GET
 
         def log_message(self, *args: object) -> None:
             pass

@@ -1,0 +1,175 @@
+"""What a recipe's dvc.lock and metrics/ record of its last run, and whether that is the run of data/model.
+
+Parameters come from dvc.lock, not from params.yaml: that one may have been edited since.
+"""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from pydantic import ValidationError
+
+from asr.params import Params
+
+MODEL = "data/model"
+METRICS = {name: f"metrics/{name}.json" for name in ("filter", "train", "evaluate")}
+CURVE = "metrics/validation_curve.csv"
+STAGES = (
+    *("download", "pretrained", "featurize", "filter", "train"),
+    *("transcribe@pretrained", "transcribe@finetuned", "evaluate"),
+)
+# What a card speaks of, by the stage that wrote it: it has to be in the workspace as dvc.lock has it.
+SPOKEN_OF = {
+    "filter": [METRICS["filter"]],
+    "train": [MODEL, METRICS["train"], CURVE],
+    "evaluate": [METRICS["evaluate"]],
+}
+# Of data/filtered, train reads single files, whose checksums dvc.lock has as train's only.
+READ_BY_TRAIN = ("data/filtered/train.csv", "data/filtered/validation.csv")
+# What makes up a run, in git; from the recipe's folder, :/ is the repository's root.
+RECORDED = ("dvc.lock", "dvc.yaml", "params.yaml", "metrics", ":/asr", ":/stages")
+PUBLIC_ADDRESS = re.compile(r"(?:https://[\w.~-]+(?::\d+)?/|git@[\w.-]+:)[\w./~+-]+")
+LOGIN = re.compile(r"(?<=://)[^/@]*@")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A recipe's last run."""
+
+    recipe: Path
+    params: Params
+    filter: dict  # metrics/filter.json
+    train: dict
+    evaluate: dict
+    curve: pd.DataFrame  # step, loss, wer, cer on the validation rows
+    model_md5: str  # of data/model, as dvc.lock has it
+    commit: str | None  # the one that brought dvc.lock to what it is; None: it is in none
+    uncommitted: list[str]  # of what makes up the run: files whose state is in no commit
+    origin: str | None  # where others can clone from, without a login
+    subfolder: str  # of the recipe in the git repository, "sample/" or ""
+
+
+def read(recipe: Path) -> Record:
+    """Read what is recorded of a recipe's last run.
+
+    Raises
+    ------
+    FileNotFoundError: no dvc.lock, or a stage or file is missing; the recipe has not been run to its end.
+    ValueError: the run was made by code that had other parameters; dvc.lock is left from a merge.
+    """
+    stages = _stages(recipe)
+    missing = [name for name in (*METRICS.values(), CURVE) if not (recipe / name).exists()]
+    if missing:
+        raise FileNotFoundError(f"no {missing[0]} in {recipe}: run `dvc repro`, or `git checkout` it")
+    figures = {name: json.loads((recipe / path).read_text("utf-8")) for name, path in METRICS.items()}
+    return Record(
+        recipe=recipe,
+        params=_params(stages),
+        curve=pd.read_csv(recipe / CURVE),
+        model_md5=_md5s(stages, "train", "outs")[MODEL],
+        commit=_git(recipe, "log", "-1", "--format=%H", "--", "dvc.lock") or None,
+        uncommitted=_uncommitted(recipe),
+        origin=_origin(recipe),
+        subfolder=_git(recipe, "rev-parse", "--show-prefix") or "",
+        **figures,
+    )
+
+
+def contradictions(recipe: Path) -> list[str]:
+    """List why metrics and model are not of one run; none, if they are.
+
+    Compares dvc.lock's checksums with each other, and with the model and the metrics that are there.
+
+    Raises
+    ------
+    FileNotFoundError: no dvc.lock, or a stage is missing; the recipe has not been run to its end.
+    ValueError: DVC or git cannot read the repository.
+    """
+    stages, found = _stages(recipe), []
+    written = {path: (stage, md5) for stage in stages for path, md5 in _md5s(stages, stage, "outs").items()}
+    for reader in stages:
+        for path, md5 in _md5s(stages, reader, "deps").items():
+            writer, expected = written.get(path, (reader, md5))
+            if md5 != expected:
+                found.append(f"{reader} has read another {path} than the one that {writer} wrote last")
+    try:
+        with Repo(str(recipe)) as repo:
+            for name, paths in SPOKEN_OF.items():
+                stage = repo.stage.load_one(str(recipe / "dvc.yaml"), name)
+                for out in stage.outs:
+                    if out.def_path in paths:
+                        states = out.workspace_status().values()  # none, or deleted, or modified
+                        found += [f"{out.def_path} is {state}, against dvc.lock" for state in states]
+                for dep in stage.deps if name == "train" else ():
+                    if dep.def_path in READ_BY_TRAIN and dep.exists and dep.workspace_status():
+                        found.append(f"{dep.def_path} is not what the model was trained on")
+    except DvcException as error:
+        raise ValueError(f"{recipe}: DVC cannot read what is there: {error}") from error
+    return found
+
+
+def _stages(recipe: Path) -> dict[str, dict]:
+    """Read what dvc.lock has of each stage; all of them have to have run."""
+    path = recipe / "dvc.lock"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no {path}: run `dvc repro` there, or name the recipe's folder with --recipe"
+        )
+    try:
+        stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} cannot be read: is it left from a merge? docs/teams.md ({error})"
+        ) from error
+    missing = [name for name in STAGES if name not in stages]
+    if missing:
+        raise FileNotFoundError(f"{path}: {', '.join(missing)} has not run: run `dvc repro`")
+    return stages
+
+
+def _md5s(stages: dict[str, dict], stage: str, kind: str) -> dict[str, str]:
+    return {entry["path"]: entry.get("md5") for entry in stages[stage].get(kind, [])}
+
+
+def _params(stages: dict[str, dict]) -> Params:
+    """Put the parameters together that the stages ran with."""
+    tree: dict = {}
+    for stage in stages.values():
+        for name, value in stage.get("params", {}).get("params.yaml", {}).items():
+            *sections, key = name.split(".")
+            place = tree
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[key] = value
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        what = ", ".join(".".join(str(part) for part in mistake["loc"]) for mistake in error.errors())
+        raise ValueError(
+            f"dvc.lock is of a run whose parameters were others ({what}): check out the code of that run, or"
+            " run `dvc repro`"
+        ) from None
+
+
+def _git(recipe: Path, *command: str) -> str:
+    """Run git in the recipe's folder; returns what it prints, "" where there is no repository."""
+    done = subprocess.run(["git", *command], cwd=recipe, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _uncommitted(recipe: Path) -> list[str]:
+    """List files of the run, code included, that differ from the last commit or are in none."""
+    lines = _git(recipe, "status", "--porcelain", "--untracked-files=all", "--", *RECORDED).splitlines()
+    return [line.strip().split(maxsplit=1)[1] for line in lines]
+
+
+def _origin(recipe: Path) -> str | None:
+    """Return the address to clone from, without a login; None if it is no public kind of address."""
+    address = LOGIN.sub("", _git(recipe, "remote", "get-url", "origin"))
+    return address if PUBLIC_ADDRESS.fullmatch(address) else None

@@ -1,0 +1,218 @@
+"""The model card: its figures are the run's, the hub's library reads it, no text of a corpus breaks it."""
+
+import dataclasses
+import html
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
+
+from asr import card, record
+from tests import made_up_run
+from tests.made_up_run import git
+
+EVIL = "a|b`c*d_e[f](g) <script>#h\n---\nlicense: none\n```\n{{ 7*7 }} $$x$$ \x1b[0m \u202e: &amp; - \"'"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return made_up_run.make(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(scope="module")
+def run(made):
+    return record.read(made)
+
+
+def with_params(run, **changes):
+    """Change parameters of a run, named section__key."""
+    params = run.params
+    for name, value in changes.items():
+        section, key = name.split("__")
+        new = getattr(params, section).model_copy(update={key: value})
+        params = params.model_copy(update={section: new})
+    return dataclasses.replace(run, params=params)
+
+
+def call(monkeypatch, *args):
+    monkeypatch.setattr(sys, "argv", ["card", *map(str, args)])
+    card.main()
+
+
+def test_its_metadata_as_the_hub_s_library_reads_them(run):
+    read = ModelCard(card.text(run, None, "mit", "owner/whisper-dhivehi"))
+    data, after = read.data, run.evaluate["finetuned"]
+    assert (data.language, data.license, data.library_name) == ("dv", "mit", "transformers")
+    assert data.pipeline_tag == "automatic-speech-recognition" and data.metrics == ["wer", "cer"]
+    assert data.model_name == "whisper-dhivehi" and data.base_model is None and data.datasets is None
+    results = {(result.metric_type, result.metric_value) for result in data.eval_results}
+    assert results == {("wer", after["wer"]), ("wer", after["wer_ortho"]), ("cer", after["cer"])}
+    wer = data.eval_results[0]
+    assert wer.metric_args == {"ci95_low": after["wer_ci95_low"], "ci95_high": after["wer_ci95_high"]}
+    assert wer.dataset_split == "test" and "synthetic" in wer.dataset_name
+    assert after["wer_whisper_basic"] not in {value for _, value in results}
+
+
+def test_a_common_voice_run_names_corpus_and_base_as_the_hub_does(run):
+    revision = "973afd24965f72e36ca33b3055d56a652f456b4d"
+    run = with_params(
+        run,
+        download__source="archive",
+        pretrained__name="openai/whisper-small",
+        pretrained__revision=revision,
+    )
+    text = card.text(run, None, None, None)
+    data = ModelCard(text).data
+    assert data.datasets == ["mozilla-foundation/common_voice_13_0"] and data.license == "apache-2.0"
+    assert data.base_model == "openai/whisper-small"
+    assert data.eval_results[0].dataset_config == "dv"
+    assert "[openai/whisper-small](https://huggingface.co/openai/whisper-small)" in text
+    assert "read speech" in text and "undertakes not to find out who" in text and revision in text
+    assert "sha256 942e0269" in text
+
+
+def test_it_states_the_run_s_figures(run):
+    text = card.text(run, None, None, None)
+    before, after = run.evaluate["pretrained"], run.evaluate["finetuned"]
+    for figures in (before, after):
+        wer = f"{figures['wer']:.1f} % ({figures['wer_ci95_low']:.1f} to {figures['wer_ci95_high']:.1f})"
+        assert wer in text
+        assert f"{figures['wer_whisper_basic']:.1f} % |" in text
+    assert "not a word error rate" in text and "puts a space in place of every mark" in " ".join(text.split())
+    assert "1.1 million parameters" in text
+    train = run.filter["train"]
+    assert f"| training | {train['clips']:,} | {train['hours']:.2f} | {train['speakers']} |" in text
+    assert f"{run.train['steps']} of 16 clips" in text and "| learning rate | 0.0015, cosine" in text
+    for reason, clips in run.filter["dropped"].items():
+        assert (f"`{reason}` {clips}" in text) == bool(clips)
+    assert len(re.findall(r"^\| \d+ \| \d\.\d+ \| [\d.]+ % \|", text, re.MULTILINE)) == len(run.curve)
+    assert run.commit in text and run.model_md5 in text and "in no commit" not in text
+    assert "cd sample/" in text and "writes Dhivehi under Whisper's token for sinhalese" in " ".join(
+        text.split()
+    )
+    assert "nobody has stated one" in text and ModelCard(text).data.license == "unknown"
+
+
+def test_every_table_has_as_many_cells_in_each_row(run):
+    tables = re.findall(r"(?:^\|.*\|\n)+", card.text(run, None, None, None), re.MULTILINE)
+    assert [len({row.count("|") for row in table.splitlines()}) for table in tables] == [1] * 4
+
+
+def test_few_speakers_and_unknown_ones_are_said(run):
+    unknown = {role: run.filter[role] | {"speakers": 1} for role in ("train", "validation", "test")}
+    text = card.text(dataclasses.replace(run, filter=run.filter | unknown), None, None, None)
+    assert "resampled clips, which makes them too narrow" in text and "no speaker" not in text
+    assert "is not known" in text and "| not known |" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train__freeze_encoder": True}, "| trained | the decoder |"),
+        ({"train__speed_perturbation": [0.9, 1.0, 1.1]}, "0.9, 1.0, 1.1"),
+        ({"filter__add_validated": True}, "are validated ones that the release puts into no split"),
+        ({"model__language": "Dhivehi"}, "task are in the model's generation settings."),
+    ],
+)
+def test_what_a_parameter_changes_in_it(run, changes, said):
+    text = card.text(with_params(run, **changes), None, None, None)
+    assert said in text
+
+
+def test_adapters_are_said(run):
+    lora = run.params.train.lora.model_copy(update={"r": 8})
+    assert "LoRA, rank 8, q\\_proj, v\\_proj" in card.text(
+        with_params(run, train__lora=lora), None, None, None
+    )
+
+
+def test_loops_are_said(run):
+    loops = run.evaluate["finetuned"] | {"looping_hypotheses": 3, "limit_hits": 2}
+    changed = dataclasses.replace(run, evaluate=run.evaluate | {"finetuned": loops})
+    assert "a loop in 3 clips, and wrote to its limit in 2" in card.text(changed, None, None, None)
+    assert "loop" not in card.text(run, None, None, None)
+
+
+@pytest.mark.parametrize("source", ["archive", "mdc", "hub", "folder"])
+def test_no_text_of_a_run_breaks_it(run, source):
+    hub = run.params.download.hub.model_copy(update={"dataset": EVIL, "config": EVIL, "revision": EVIL})
+    folder = run.params.download.folder.model_copy(update={"path": EVIL})
+    mdc = run.params.download.mdc.model_copy(update={"dataset": EVIL})
+    changed = with_params(
+        run,
+        download__source=source, download__archive=EVIL, download__hub=hub, download__folder=folder,
+        download__mdc=mdc, pretrained__name=EVIL, pretrained__revision=EVIL, model__language=EVIL,
+    )  # fmt: skip
+    text = card.text(changed, "dv", "mit", None)
+    data = ModelCard(text).data
+    assert (data.license, data.language, data.base_model) == ("mit", "dv", None)
+    assert len([line for line in text.splitlines() if line == "---"]) == 2
+    body = text.split("\n---\n", 1)[1]
+    assert "\x1b" not in text and "\u202e" not in text and "{{ 7" in body
+    fences = [line for line in body.splitlines() if line.startswith("```")]
+    assert fences == ["```python", "```", "```sh", "```"]
+    page = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(body)
+    assert "<script" not in page and page.count("<table>") == 4 and 'href="g"' not in page
+    assert {row.count("<td") for row in re.findall(r"<tr>.*?</tr>", page, re.DOTALL)} <= {0, 2, 3, 4}
+    assert html.unescape(page).count("{{ 7*7 }} $$x$$") >= 3
+
+
+def test_text_in_a_line():
+    assert card.escaped(" a\n*b* <i>|\x00 `c` ") == r"a \*b\* \<i\>\| \`c\`"
+    assert card.plain("a\u2028b\u200b  c") == "a b c"
+    assert card.escaped("ދިވެހި (v1.0), it's 5 - 3") == "ދިވެހި (v1.0), it's 5 - 3"
+
+
+def test_it_is_written_beside_the_weights_and_dvc_does_not_see_it(made, monkeypatch):
+    call(monkeypatch, "--recipe", made, "--name", "owner/name")
+    text = (made / "data/model/README.md").read_text()
+    assert 'model="owner/name"' in text
+    assert record.contradictions(made) == [] and git(made, "status", "--porcelain") == ""
+    call(monkeypatch, "--recipe", made)
+    assert 'model="data/model"' in (made / "data/model/README.md").read_text()
+
+
+def test_the_same_run_gives_the_same_card(made, monkeypatch, capsys):
+    texts = []
+    for _ in range(2):
+        call(monkeypatch, "--recipe", made, "--print")
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] and texts[0].startswith("---\nlanguage: dv\n")
+
+
+def test_metrics_of_another_model_are_refused(tmp_path, monkeypatch):
+    recipe = made_up_run.make(tmp_path)
+    figures = json.loads((recipe / "metrics/evaluate.json").read_text())
+    figures["finetuned"]["wer"] = 1.0
+    (recipe / "metrics/evaluate.json").write_text(json.dumps(figures))
+    with pytest.raises(ValueError, match="(?s)metrics of another:.*evaluate.json is modified.*dvc repro"):
+        call(monkeypatch, "--recipe", recipe)
+    assert not (recipe / "data/model/README.md").exists()
+
+
+def test_uncommitted_changes_are_said(run):
+    text = card.text(dataclasses.replace(run, uncommitted=["sample/params.yaml"]), None, None, None)
+    assert "with changes that are in no commit" in text
+    text = card.text(dataclasses.replace(run, commit=None), None, None, None)
+    assert "Commit `none`, with changes that are in no commit" in text and "git checkout" not in text
+
+
+def test_a_model_without_weights(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no weights in.*dvc pull data/model"):
+        card.count_parameters(tmp_path)
+
+
+def test_its_python_runs_on_the_saved_model(made, run, tmp_path, monkeypatch, capsys):
+    code = re.search(r"```python\n(.*?)```", card.text(run, None, None, None), re.DOTALL)[1]
+    assert 'model="data/model"' in code
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(made / "data")
+    noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) / 50
+    soundfile.write("recording.wav", noise, 16_000)
+    exec(code.replace('["text"])', '["text"].__class__)'), {})
+    assert "str" in capsys.readouterr().out

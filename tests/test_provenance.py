@@ -1,0 +1,136 @@
+"""What corpora, languages and base models are called, and what of their paths is kept back."""
+
+import pytest
+import yaml
+
+from asr import provenance
+from asr.params import Params
+from tests.recipes import REPOSITORY, changed
+
+
+def params(**changes):
+    tree = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    return Params.model_validate(changed(tree, {name.replace("__", "."): v for name, v in changes.items()}))
+
+
+@pytest.mark.parametrize(
+    ("locale", "expected"),
+    [
+        ("dv", ("dv", "Dhivehi")),
+        ("it", ("it", "Italian")),
+        ("zh-HK", ("zh", "Chinese")),
+        ("rm-sursilv", ("rm", "Romansh")),
+        ("nan-tw", ("nan", "Min Nan Chinese")),
+        ("div", ("dv", "Dhivehi")),
+        ("hsb", ("hsb", "Upper Sorbian")),
+    ],
+)
+def test_the_language_of_a_release(locale, expected):
+    assert provenance.language_of(params(download__locale=locale), None) == expected
+
+
+def test_the_language_that_is_given_goes_before():
+    assert provenance.language_of(params(), "ckb") == ("ckb", "Central Kurdish")
+
+
+@pytest.mark.parametrize("given", ["dhivehi", "Dhivehi", "xx", "d", "", "dv\nlicense: mit"])
+def test_what_is_no_language(given):
+    with pytest.raises(ValueError, match="ISO 639 code.*such as --?|such as dv"):
+        provenance.language_of(params(download__source="folder"), given)
+
+
+@pytest.mark.parametrize("source", ["hub", "folder"])
+def test_a_corpus_that_does_not_say_its_language(source):
+    """The locale in params.yaml is Common Voice's, and model.language may be a relative's."""
+    with pytest.raises(ValueError, match=f"download.source={source} is in: give.*--language dv"):
+        provenance.language_of(params(download__source=source), None)
+
+
+@pytest.mark.parametrize(
+    ("archive", "name", "hub_id", "type_"),
+    [
+        (
+            "corpora/cv-corpus-13.0-2023-03-09-dv.tar.gz",
+            "Common Voice 13.0 (cv-corpus-13.0-2023-03-09)",
+            "mozilla-foundation/common_voice_13_0",
+            "mozilla-foundation/common_voice_13_0",
+        ),
+        (
+            "https://example.org/x/cv-corpus-16.1-2023-12-06-it.tar.gz?id=secret",
+            "Common Voice 16.1 (cv-corpus-16.1-2023-12-06)",
+            "mozilla-foundation/common_voice_16_1",
+            "mozilla-foundation/common_voice_16_1",
+        ),
+        (
+            "cv-corpus-22.0-2025-06-20-dv.tar.gz",
+            "Common Voice 22.0 (cv-corpus-22.0-2025-06-20)",
+            None,
+            "common_voice",
+        ),
+        (
+            "cv-corpus-12.0-delta-2022-12-07-dv.tar.gz",
+            "Common Voice 12.0-delta (cv-corpus-12.0-delta-2022-12-07)",
+            None,
+            "common_voice",
+        ),
+        ("/home/somebody/it.tar.gz", "it.tar.gz", None, "archive"),
+    ],
+)
+def test_an_archive(archive, name, hub_id, type_):
+    corpus = provenance.corpus_of(params(download__archive=archive))
+    assert (corpus.name, corpus.hub_id, corpus.type, corpus.config) == (name, hub_id, type_, "dv")
+    assert "sha256 942e0269" in corpus.detail
+    assert "home" not in str(corpus) and "secret" not in str(corpus)
+    assert ("CC0" in corpus.terms) == ("cv-corpus" in archive)
+
+
+def test_an_archive_that_was_not_checked():
+    assert "sha256" not in provenance.corpus_of(params(download__archive_sha256=None)).detail
+
+
+def test_a_dataset_on_the_hub():
+    changes = {
+        "source": "hub",
+        "hub.dataset": "google/fleurs",
+        "hub.config": "dv_mv",
+        "hub.revision": "a" * 40,
+    }
+    corpus = provenance.corpus_of(params(**{f"download.{key}": value for key, value in changes.items()}))
+    assert (corpus.hub_id, corpus.type, corpus.config) == ("google/fleurs", "google/fleurs", "dv_mv")
+    assert corpus.url == "https://huggingface.co/datasets/google/fleurs" and "a" * 40 in corpus.detail
+
+
+def test_recordings_of_one_s_own_do_not_tell_where_they_lie():
+    corpus = provenance.corpus_of(params(download__source="folder", download__folder__path="/home/me/island"))
+    assert "island" in corpus.name and "/home" not in str(corpus)
+    assert corpus.hub_id is None
+
+
+def test_the_data_collective_s_page_is_an_address_whatever_the_dataset_is_called():
+    corpus = provenance.corpus_of(params(download__source="mdc", download__mdc__dataset="a) [b](c/d"))
+    assert corpus.url == "https://mozilladatacollective.com/datasets/a%29%20%5Bb%5D%28c%2Fd"
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "hub_id", "shown"),
+    [
+        ("openai/whisper-small", "a" * 40, "openai/whisper-small", "openai/whisper-small"),
+        ("models/mine", "b" * 64, None, "mine"),  # a folder's revision is a sha256
+        ("/home/somebody/whisper", None, None, "whisper"),
+        ("there/it-is", None, None, "it-is"),
+    ],
+)
+def test_a_base_model(tmp_path, name, revision, hub_id, shown):
+    (tmp_path / "there/it-is").mkdir(parents=True)
+    base = provenance.base_of(params(pretrained__name=name, pretrained__revision=revision), tmp_path)
+    assert (base.hub_id, base.name) == (hub_id, shown)
+
+
+def test_the_licence_is_the_base_model_s_unless_it_is_given():
+    openai = provenance.Base("openai/whisper-base", None, "openai/whisper-base")
+    folder = provenance.Base("whisper-base", None, None)
+    assert provenance.licence_of(openai, None) == "apache-2.0"
+    assert provenance.licence_of(openai, "cc-by-4.0") == "cc-by-4.0"
+    assert provenance.licence_of(folder, None) is None
+    with pytest.raises(ValueError, match="one of the hub's names"):
+        provenance.licence_of(folder, "mit\nlanguage: en")
