@@ -7,12 +7,13 @@
 # make audit          look every pinned version up in PyPI's list of vulnerabilities
 # make licences       write the table of docs/licences.md anew
 # make test-browser   the report and the demo in a headless Chromium, installed first
+# make test-export    exports for other runtimes: docs/exports.md
 # make test-remote    a DVC remote on S3, played by a local server
 PYTHON ?= python3
 RECIPE ?= .
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sample test demo test-browser test-remote lint benchmark faults audit licences
+.PHONY: sample test demo test-browser test-export test-remote lint benchmark faults audit licences
 
 sample: .venv/installed
 	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
@@ -34,6 +35,10 @@ test-browser: .venv/installed
 	$(PIP_INSTALL) --editable ".[browser]"
 	.venv/bin/python -m pytest -m browser
 
+test-export: .venv/installed
+	$(PIP_INSTALL) --editable ".[export]"
+	.venv/bin/python -m pytest -m export
+
 test-remote: .venv/installed
 	$(PIP_INSTALL) --editable ".[remote]"
 	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest -m remote
@@ -48,7 +53,7 @@ audit: .venv/installed
 	.venv/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 licences: .venv/installed
-	$(PIP_INSTALL) --editable ".[audit,browser,dev,remote]"
+	$(PIP_INSTALL) --editable ".[audit,browser,dev,export,remote]"
 	.venv/bin/python -m tests.licences
 
 lint: .venv/installed
