@@ -108,7 +108,7 @@ def test_ten_minutes_are_heard_as_the_clips_that_they_are_made_of(tmp_path):
     (tmp_path / "clips").mkdir()
     for clip in archive.clips(str(release), None, locale_of(release), validated=False):
         samples = audio.resample(*audio.decode(clip.audio))
-        if clip.split == "train" or len(samples) < audio.SAMPLE_RATE:
+        if len(samples) < audio.SAMPLE_RATE:
             continue
         pause_s = chance.uniform(0.5, 1.5)
         pause = 1e-4 * chance.standard_normal(round(pause_s * audio.SAMPLE_RATE))
