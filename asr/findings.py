@@ -26,9 +26,11 @@ def of_language(language: Language, script: str, ranked: list[Candidate], chosen
     lines = [f"Whisper {known} {language.name}. `model.language` is `{chosen}`. What lies near:", ""]
     for number, one in enumerate(proposals(ranked), 1):
         lines.append(f"{number}. `{one.token}` ({one.language.name}): {one.reason()}")
-    lines.append("")
+    lines += ["", f"It is compared as written in {script_name(script) or 'a script that is not known'}."]
+    if language.script not in ("", script):
+        lines.append(f"That is the script of the text; the usual one is {script_name(language.script)}.")
     if script and not any(one.language.script == script for one in ranked):
-        lines.append(f"No language of Whisper's is written in {script_name(script)}.")
+        lines.append("No language of Whisper's is written so.")
     if not language.family:
         lines.append("Nothing is known of its family, so only script, contact and distance speak here.")
     if not first.near():
@@ -78,21 +80,22 @@ def of_normalisers(found: Treatment, letters: Treatment, alphabet: Alphabet) -> 
     lines = [f"`wer` keeps every letter, mark and number of the text{listing}."]
     if lost:
         lines = [f"**`wer` loses {listed(lost)}. That is a bug: please report it.**"]
-    marks, dropped = found.marks + letters.marks, found.whisper_lost + letters.whisper_lost
-    if dropped:
-        lines.append(f"`wer_whisper_basic` drops {len(dropped)} of {len(marks)} marks: {listed(dropped)}.")
+    seen = found if found.words else letters  # single marks of an alphabet may be parts of composed letters
+    if seen.whisper_lost:
+        kinds = f"{len(seen.whisper_lost)} of {len(seen.marks)} marks"
+        lines.append(f"`wer_whisper_basic` drops {kinds}: {listed(seen.whisper_lost)}.")
     if found.whisper_words > found.words or found.confused:
         lines.append(
             f"With it, {found.words:,} words become {found.whisper_words:,}, and {found.confused:,} of"
             f" {found.different:,} different words are the same as another: it is no word error rate here."
         )
-    elif not dropped:
+    elif not seen.whisper_lost:
         lines.append("`wer_whisper_basic` keeps them too.")
     letters = {c for letter in alphabet.letters for c in letter}
     for character in no_letters(alphabet.letters):
         lines.append(f"{named(character)} is in the alphabet, but no letter to Unicode: `wer` parts at it.")
     for character, number in found.parting.most_common():
-        lines.append(f"{named(character)} stands {number:,} times within a word, which `wer` takes for two.")
+        lines.append(f"{named(character)} within a word: {number:,}. `wer` takes such a word for two.")
         true = [c for c in "ʼʻ" if c in letters]
         if character in APOSTROPHES and true:
             lines[-1] += f" Where it is the letter {named(true[0])}, write it so in the table."

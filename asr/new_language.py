@@ -154,7 +154,8 @@ def _of_tokenizer(
     many = cost.ids_per_word > findings.MANY_IDS
     extended = spelling.cost_extended(processor, sentences, spelling.TO_TRY) if many else None
     size = processor.tokenizer.vocab_size
-    return [f"{len(sentences):,} sentences of {source}.", *findings.of_tokenizer(cost, extended, size)]
+    text = f"Checked on {source}, sentences: {len(sentences):,}."
+    return [text, *findings.of_tokenizer(cost, extended, size)]
 
 
 def _next(folder: Path, args: argparse.Namespace, changes: dict) -> list[str]:

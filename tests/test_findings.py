@@ -27,7 +27,14 @@ def test_the_nearest_is_named_with_what_speaks_for_it():
     text = language("dv")
     assert text.startswith("Whisper does not know Dhivehi. `model.language` is `sinhala`. What lies near:")
     assert "\n1. `sinhala` (Sinhala): both Indo-European > … > Dhivehi-Sinhala (6 groups" in text
-    assert "No language of Whisper's is written in Thaana." in text and "guess" not in text
+    assert "as written in Thaana.\nNo language of Whisper's is written so." in text and "guess" not in text
+
+
+def test_a_text_in_another_script_is_noticed():
+    found = find("ckb")
+    text = "\n".join(of_language(found, "Latn", nearest("ckb", "Latn"), "persian"))
+    assert "as written in Latin.\nThat is the script of the text; the usual one is Arabic." in text
+    assert "the usual one" not in language("ckb") and "not known" in language("qaa")
 
 
 @pytest.mark.parametrize(("locale", "unknown"), [("sat", False), ("cv", False), ("tok", True), ("qaa", True)])
@@ -63,8 +70,16 @@ def test_marks_that_whisper_drops_are_named():
     found = of_normalisers(treatment(["ބަ ބި ދަން"]), treatment(["ބ", "\u07a6"]), Alphabet(("ބ", "\u07a6"), ()))
     text = "\n".join(found)
     assert "`wer` keeps every letter, mark and number of the text, and the 2 letters and marks of the" in text
-    assert "drops 3 of 3 marks: ◌ަ (U+07A6 THAANA ABAFILI) 3, " in text
+    assert "drops 3 of 3 marks: ◌ަ (U+07A6 THAANA ABAFILI) 2, " in text
     assert "3 words become 4, and 2 of 3 different words are the same as another" in text
+
+
+def test_of_an_alphabet_alone_its_marks_are_said():
+    letters = ("ބ", "\u07a6")
+    text = "\n".join(of_normalisers(NOTHING, treatment(letters), Alphabet(letters, ())))
+    assert "drops 1 of 1 marks" in text and "words become" not in text
+    cyrillic = of_normalisers(treatment(["саха"]), treatment(["й", "\u0306"]), Alphabet(("й", "\u0306"), ()))
+    assert "`wer_whisper_basic` keeps them too." in cyrillic
 
 
 def test_a_script_without_marks_is_left_whole():
@@ -86,7 +101,7 @@ def test_a_loss_is_a_bug(monkeypatch):
         ("oʻzbek g'isht", ("oʻ",), "Where it is the letter ʻ (U+02BB MODIFIER LETTER TURNED COMMA), wr"),
         ("м'ята", ("м",), "If it is a letter, and no elision, write it as U+02BC"),
         ("c'hoar", ("c'h",), "' (U+0027 APOSTROPHE) is in the alphabet, but no letter to Unicode"),
-        ("well-known", (), "- (U+002D HYPHEN-MINUS) stands 1 times within a word, which `wer` takes"),
+        ("well-known", (), "- (U+002D HYPHEN-MINUS) within a word: 1. `wer` takes such a word for two."),
         ("می\u200cخواهم ٣", (), "parts no word at: U+200C ZERO WIDTH NON-JOINER 1."),
         ("می\u200cخواهم ٣", (), "Digits of its own are kept as they are, ٣ is not 3: ٣ (U+0663"),
     ],

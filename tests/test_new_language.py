@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from asr import new_language
-from asr.new_language import NEWEST, find_processor, read_lines, usable
+from asr.new_language import NEWEST, find_archive, find_processor, read_lines, usable
 from asr.params import load_params
 from asr.relatives import nearest
 from tests.corpora import release, tsv, write_archive
@@ -76,7 +76,7 @@ def test_the_release_in_corpora_is_taken(root, dhivehi):
 def test_what_was_found_is_printed_and_kept(dhivehi):
     assert (dhivehi.folder / "README.md").read_text() == dhivehi.output
     for found in (
-        "# Dhivehi (dv)", "1. `sinhala` (Sinhala)", "5 sentences of ", "The tokenizer is not Whisper's own",
+        "# Dhivehi (dv)", "1. `sinhala` (Sinhala)", "dv.tar.gz, sentences: 5.", "is not Whisper's own",
         "letters and marks of the alphabet.", "`wer_whisper_basic` drops", "the longest has 7.1 s",
         "- `train.tsv`: 3 clips, 2 speakers", "    cd recipes/dv\n    dvc repro filter",
     ):  # fmt: skip
@@ -120,7 +120,7 @@ def test_a_language_without_a_corpus_yet(root, run, tmp_path):
     assert params.download.archive_sha256 is None
     assert (params.pretrained.name, params.pretrained.revision) == ("openai/whisper-base", None)
     assert params.model.language == "persian" and params.download.mdc.dataset == "to-be-set"
-    assert f"2 sentences of {text}." in output and "`download.archive` in params.yaml has" in output
+    assert f"Checked on {text}, sentences: 2." in output and "`download.archive` in params.yaml has" in output
     assert "`pretrained.revision` is null" in output
 
 
@@ -159,6 +159,17 @@ def test_a_text_has_to_have_lines(tmp_path):
         (tmp_path / "text").write_bytes(data)
         with pytest.raises(ValueError, match=message):
             read_lines(tmp_path / "text")
+
+
+def test_a_release_is_found_if_there_is_no_doubt(tmp_path, monkeypatch):
+    monkeypatch.setattr(new_language, "CODE", tmp_path)
+    assert find_archive("ti") is None
+    (tmp_path / "corpora").mkdir()
+    for name in ("cv-corpus-20-ti.tar.gz", "cv-corpus-20-tig.tar.gz", "notes-ti.tar.gz"):
+        (tmp_path / "corpora" / name).touch()
+    assert find_archive("ti") == tmp_path / "corpora/cv-corpus-20-ti.tar.gz"
+    (tmp_path / "corpora/cv-corpus-21-ti.zip").touch()
+    assert find_archive("ti") is None
 
 
 def test_the_hub_gives_tokenizer_and_commit(online):
