@@ -7,6 +7,7 @@ where they are at hand. The folder gets a dvc.yaml, a params.yaml, and what was 
 
 import argparse
 import hashlib
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,6 +36,7 @@ HEAD = """\
 {title}, written by `python -m asr.new_language`; README.md beside it has what that found.
 Every key is required; stages refuse unknown ones. Change one for a single run with
 `dvc exp run -S train.max_steps=4000`."""
+logger = logging.getLogger("new_language")
 
 
 def read_lines(path: Path) -> list[str]:
@@ -73,7 +75,8 @@ def find_processor(model: str, revision: str | None, folder: Path | None) -> tup
     try:
         files = Path(snapshot_download(model, revision=revision, allow_patterns=PROCESSOR))
         return files, files.name  # the hub's cache names a folder by its commit
-    except (OSError, HFValidationError, httpx2.TransportError):  # the hub's errors are OSErrors
+    except (OSError, HFValidationError, httpx2.TransportError) as error:  # the hub's errors are OSErrors
+        logger.warning("no tokenizer of %s: %s", model, str(error).splitlines()[0])
         files = CODE / "data/pretrained"
         return (files if (files / "tokenizer.json").exists() else None), None
 
@@ -150,7 +153,7 @@ def _of_tokenizer(
     if not sentences:
         return ["Not checked: there is no text. Give --archive, or --text with a sentence a line."]
     if not processor:
-        return ["Not checked: there is no tokenizer, and no hub. Give --tokenizer FOLDER."]
+        return ["Not checked: there is no tokenizer, for the hub gave none. Give --tokenizer FOLDER."]
     many = cost.ids_per_word > findings.MANY_IDS
     extended = spelling.cost_extended(processor, sentences, spelling.TO_TRY) if many else None
     size = processor.tokenizer.vocab_size

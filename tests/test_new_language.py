@@ -180,10 +180,11 @@ def test_the_hub_gives_tokenizer_and_commit(online):
     assert not [path for _, path, _ in hub.asked if "resolve" in path and "safetensors" in path]
 
 
-def test_without_the_hub_the_root_recipe_has_a_tokenizer(tmp_path, monkeypatch):
+def test_without_the_hub_the_root_recipe_has_a_tokenizer(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("asr.new_language.CODE", tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert find_processor("owner/no-such-model", None, None) == (None, None)
+    assert "no tokenizer of owner/no-such-model: " in caplog.text
     shutil.copytree(MODEL, tmp_path / "data/pretrained")
     assert find_processor("owner/no-such-model", None, None) == (tmp_path / "data/pretrained", None)
 
