@@ -1,0 +1,116 @@
+"""What is known of a language: its family, script, countries and places.
+
+Families are Glottolog's, countries and places mostly those of Google's LinguaMeta, all from the package
+`qwanqwa`; macrolanguages (ISO 639-3) and the usual scripts (Unicode CLDR) from `langcodes`.
+"""
+
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+
+from langcodes import Language as Tag
+from langcodes import LanguageTagError
+from langcodes.data_dicts import LIKELY_SUBTAGS, MACROLANGUAGES
+from qq import Database, IdType, Languoid
+
+# What Common Voice calls so is another language than the tag says.
+COMMON_VOICE = {"zh-HK": "yue"}
+# Glottolog's boxes for what is of no family.
+NO_FAMILY = {
+    "Artificial Language", "Bookkeeping", "Mixed Language", "Pidgin", "Speech Register", "Unattested",
+    "Unclassifiable",
+}  # fmt: skip
+SAME_SCRIPT = {"Hans": "Hani", "Hant": "Hani"}
+
+
+@dataclass(frozen=True)
+class Language:
+    """What is known of a language; empty where nothing is."""
+
+    code: str  # BCP 47, without script and region
+    name: str
+    script: str  # ISO 15924, the usual one; Hani for both kinds of Chinese characters
+    family: tuple[str, ...] = ()  # Glottolog's groups, from the family down
+    countries: frozenset[str] = frozenset()  # ISO 3166
+    official: frozenset[str] = frozenset()  # countries where it is an official language
+    places: tuple[tuple[float, float], ...] = ()  # latitude, longitude; a macrolanguage has several
+
+
+def find(locale: str) -> Language:
+    """Look up a locale as Common Voice names them: ckb, zh-HK, rm-sursilv. An unknown one has no family.
+
+    Raises
+    ------
+    ValueError: not the form of a language code.
+    """
+    try:
+        tag = Tag.get(COMMON_VOICE.get(locale, locale))
+    except LanguageTagError as error:
+        raise ValueError(
+            f"{locale!r} is no language code ({error}): take the locale of Common Voice, such as ckb or"
+            " zh-HK, or the code of ISO 639-3"
+        ) from error
+    code = tag.language
+    languoid = _look_up(code)
+    members = _members(code, languoid)
+    scripts = [script.iso_15924 for script in languoid.canonical_scripts] if languoid else []
+    script = tag.script or (tag.maximize().script if code in LIKELY_SUBTAGS else next(iter(scripts), ""))
+    if not languoid:
+        return Language(code, locale, script)
+    return Language(
+        code=code,
+        name=languoid.name or locale,
+        script=SAME_SCRIPT.get(script, script),
+        family=_groups_of_most([_family(member) for member in members]),
+        countries=frozenset(languoid.country_codes),
+        official=frozenset(languoid.official_in_countries),
+        places=tuple((m.latitude, m.longitude) for m in members if m.latitude is not None),
+    )
+
+
+def script_name(code: str) -> str:
+    """Name a script, such as Thaana for Thaa; the code itself where it is unknown."""
+    try:
+        return _database().get_script(code).name or code
+    except KeyError:
+        return code
+
+
+@cache
+def _database() -> Database:
+    return Database.load()  # seconds
+
+
+def _look_up(code: str) -> Languoid | None:
+    for kind in (IdType.BCP_47, IdType.ISO_639_3):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of codes that were replaced
+                return _database().get(code, kind)
+        except KeyError:
+            continue
+    return None
+
+
+def _members(code: str, languoid: Languoid | None) -> list[Languoid]:
+    """List the languages of a macrolanguage that Glottolog has no group for; else the language itself."""
+    if languoid and languoid.latitude is None and not languoid.family_tree:
+        members = [_look_up(part) for part, whole in MACROLANGUAGES.items() if whole == code]
+        return [member for member in members if member and member.family_tree] or [languoid]
+    return [languoid] if languoid else []
+
+
+def _family(languoid: Languoid) -> tuple[str, ...]:
+    groups = tuple(group.name or group.glottocode for group in reversed(languoid.family_tree))
+    return () if groups and groups[0] in NO_FAMILY else groups
+
+
+def _groups_of_most(families: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the groups that most are in: a pidgin of another family may be part of a macrolanguage."""
+    found: tuple[str, ...] = ()
+    while True:
+        longer = Counter(family[: len(found) + 1] for family in families if len(family) > len(found))
+        groups, number = max(longer.items(), key=lambda item: item[1], default=((), 0))
+        if number * 2 <= len(families):
+            return found
+        found = groups

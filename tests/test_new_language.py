@@ -1,0 +1,198 @@
+"""The command as it is typed, in a repository like this one, and the recipe that it writes, run by DVC."""
+
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from asr import new_language
+from asr.new_language import NEWEST, find_archive, find_processor, read_lines, usable
+from asr.params import load_params
+from asr.relatives import nearest
+from tests.corpora import release, tsv, write_archive
+from tests.fake_hub import COMMIT, Hub
+from tests.recipes import REPOSITORY
+from tests.repositories import ENVIRONMENT, Repository, build
+
+MODEL = REPOSITORY / "sample/base"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A repository with the root's recipe, and a release of Dhivehi beside it."""
+    root = tmp_path_factory.mktemp("repository")
+    build(root, {})
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(REPOSITORY / name, root / name)
+    durations = tsv(("a.mp3", "4000"), ("e.mp3", "7100"), header=("clip", "duration[ms]"))
+    members = [*release(), ("cv-corpus-1.0/dv/clip_durations.tsv", durations)]
+    write_archive(root / "corpora/cv-corpus-1.0-dv.tar.gz", members)
+    return root
+
+
+def typed(root, *args: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "asr.new_language", *args]
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(root)}
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def run(root, monkeypatch, capsys):
+    """A function that runs the command in this process, which has the tables of languages already."""
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(new_language, "CODE", root)
+
+    def run(*args: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["asr.new_language", *args])
+        new_language.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def dhivehi(root):
+    """The recipe that is written with nothing but a locale and a checkpoint."""
+    done = typed(root, "dv", "--model", str(MODEL))
+    assert done.returncode == 0, done.stderr
+    return SimpleNamespace(folder=root / "recipes/dv", output=done.stdout)
+
+
+def test_the_release_in_corpora_is_taken(root, dhivehi):
+    params = load_params(dhivehi.folder / "params.yaml")
+    assert (params.download.source, params.download.locale) == ("archive", "dv")
+    assert params.download.archive == "../../corpora/cv-corpus-1.0-dv.tar.gz"
+    assert len(params.download.archive_sha256) == 64
+    assert params.model.language == "sinhala" and params.pretrained.name == str(MODEL)
+    assert params.pretrained.revision == yaml.safe_load(  # of a folder, the sha256 of its weights
+        (REPOSITORY / "sample/params.yaml").read_text()
+    )["pretrained"]["revision"]
+    assert params.train == load_params(REPOSITORY / "params.yaml").train
+
+
+def test_what_was_found_is_printed_and_kept(dhivehi):
+    assert (dhivehi.folder / "README.md").read_text() == dhivehi.output
+    for found in (
+        "# Dhivehi (dv)", "1. `sinhala` (Sinhala)", "dv.tar.gz, sentences: 5.", "is not Whisper's own",
+        "letters and marks of the alphabet.", "`wer_whisper_basic` drops", "the longest has 7.1 s",
+        "- `train.tsv`: 3 clips, 2 speakers", "    cd recipes/dv\n    dvc repro filter",
+    ):  # fmt: skip
+        assert found in dhivehi.output
+
+
+def test_nothing_that_is_there_is_overwritten(root, dhivehi):
+    before = {file: file.read_bytes() for file in dhivehi.folder.iterdir() if file.is_file()}
+    done = typed(root, "dv", "--language", "hindi")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "recipes/dv is there already, and is left as it is" in done.stderr
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_the_recipe_runs(root, dhivehi):
+    repository = Repository(root)
+    repository.folder = dhivehi.folder
+    assert repository.repro("filter") == ["download", "featurize", "filter", "pretrained"]
+    assert '"ids_per_word"' in (dhivehi.folder / "metrics/filter.json").read_text()
+    untracked = repository.run("git", "status", "--porcelain", "--untracked-files=all")
+    assert not [line for line in untracked.splitlines() if "/data/" in line or "corpora" in line]
+
+
+def test_a_recipe_follows_the_root_again(run, dhivehi):
+    file = dhivehi.folder / "dvc.yaml"
+    before = file.read_text()
+    file.write_text("stages: {}\n")
+    run("--renew", "recipes/dv")
+    assert file.read_text() == before
+    with pytest.raises(FileNotFoundError, match="no .*/dv/dvc.yaml: give a recipe's folder"):
+        run("--renew", "dv")
+
+
+def test_a_language_without_a_corpus_yet(root, run, tmp_path):
+    text = tmp_path / "sorani.txt"
+    text.write_text("هەموو مرۆڤێک ئازاد\n\nو یەکسان دێتە دنیاوە\n", encoding="utf-8")
+    args = ["--text", str(text), "--size", "base", "--tokenizer", str(MODEL), "--out", "sorani"]
+    output = run("ckb", *args)
+    params = load_params(root / "sorani/params.yaml")
+    assert params.download.archive == "../corpora/cv-corpus-ckb.tar.gz"
+    assert params.download.archive_sha256 is None
+    assert (params.pretrained.name, params.pretrained.revision) == ("openai/whisper-base", None)
+    assert params.model.language == "persian" and params.download.mdc.dataset == "to-be-set"
+    assert f"Checked on {text}, sentences: 2." in output and "`download.archive` in params.yaml has" in output
+    assert "`pretrained.revision` is null" in output
+
+
+def test_the_data_collective_and_a_token_of_ones_own(root, run):
+    output = run("tig", "--mdc", "some-id", "--language", "am", "--tokenizer", str(MODEL))
+    params = load_params(root / "recipes/tig/params.yaml")
+    assert (params.download.source, params.download.mdc.dataset) == ("mdc", "some-id")
+    assert params.model.language == "amharic"
+    assert params.pretrained == load_params(root / "params.yaml").pretrained  # the same checkpoint, pinned
+    assert "Not checked: there is no text." in output and "letters and marks of the alphabet" in output
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["kurdish_sorani"], "'kurdish_sorani' is no language code"),
+        (["ckb", "--language", "sorani"], "--language: Whisper knows no 'sorani'"),
+        (["ckb", "--archive", "absent.tar.gz"], "--archive: no file"),
+        (["ckb", "--archive", "corpora/cv-corpus-1.0-dv.tar.gz"], "in a folder 'ckb'; it has tables of dv"),
+        (["ckb", "--text", "absent.txt"], "absent.txt"),
+        (["ckb", "--tokenizer", "absent"], "--tokenizer: no folder"),
+        (["ckb", "--tokenizer", str(MODEL), "--out", "/tmp/elsewhere/ckb"], "is not inside"),
+        (["yue", "--tokenizer", str(MODEL), "--language", "cantonese"], "has no token for cantonese"),
+    ],
+)
+def test_mistakes_are_said_and_leave_nothing(root, run, args, message):
+    with pytest.raises((OSError, ValueError), match=message):
+        run(*args)
+    assert not (root / "recipes" / args[0]).exists()
+
+
+def test_a_text_has_to_have_lines(tmp_path):
+    (tmp_path / "text").write_bytes(b"\xef\xbb\xbfone\n\n two \n")
+    assert read_lines(tmp_path / "text") == ["one", "two"]
+    for data, message in ((b" \n", "has no line"), (b"\xff", "not UTF-8")):
+        (tmp_path / "text").write_bytes(data)
+        with pytest.raises(ValueError, match=message):
+            read_lines(tmp_path / "text")
+
+
+def test_a_release_is_found_if_there_is_no_doubt(tmp_path, monkeypatch):
+    monkeypatch.setattr(new_language, "CODE", tmp_path)
+    assert find_archive("ti") is None
+    (tmp_path / "corpora").mkdir()
+    for name in ("cv-corpus-20-ti.tar.gz", "cv-corpus-20-tig.tar.gz", "notes-ti.tar.gz"):
+        (tmp_path / "corpora" / name).touch()
+    assert find_archive("ti") == tmp_path / "corpora/cv-corpus-20-ti.tar.gz"
+    (tmp_path / "corpora/cv-corpus-21-ti.zip").touch()
+    assert find_archive("ti") is None
+
+
+def test_the_hub_gives_tokenizer_and_commit(online):
+    hub = Hub({name: (MODEL / name).read_bytes() for name in ("tokenizer.json", "model.safetensors")})
+    online(hub)
+    files, commit = find_processor("owner/name", None, None)
+    assert commit == COMMIT and [file.name for file in files.iterdir()] == ["tokenizer.json"]
+    assert not [path for _, path, _ in hub.asked if "resolve" in path and "safetensors" in path]
+
+
+def test_without_the_hub_the_root_recipe_has_a_tokenizer(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("asr.new_language.CODE", tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert find_processor("owner/no-such-model", None, None) == (None, None)
+    assert "no tokenizer of owner/no-such-model: " in caplog.text
+    shutil.copytree(MODEL, tmp_path / "data/pretrained")
+    assert find_processor("owner/no-such-model", None, None) == (tmp_path / "data/pretrained", None)
+
+
+@pytest.mark.parametrize(
+    ("model", "first"),
+    [("openai/whisper-small", "chinese"), ("openai/whisper-large-v3-turbo", "cantonese")],
+)
+def test_only_the_newest_checkpoint_knows_cantonese(model, first):
+    assert NEWEST == "yue"
+    assert usable(nearest("zh-HK"), model, None)[0].token == first

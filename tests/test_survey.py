@@ -1,0 +1,59 @@
+"""Small releases with and without durations."""
+
+import pytest
+
+from asr.survey import hours, survey
+from tests.corpora import release, release_of_generation, tsv, write_archive
+
+DURATIONS = tsv(("a.mp3", "4000"), ("b.mp3", "5000"), ("e.mp3", "9000"), header=("clip", "duration[ms]"))
+
+
+def test_a_release_is_counted_by_its_tables(tmp_path):
+    found = survey(write_archive(tmp_path / "dv.tar.gz", release()), "dv")
+    assert found.clips == {"train.tsv": 3, "dev.tsv": 1, "test.tsv": 1, "validated.tsv": 3}
+    assert found.speakers == {"train.tsv": 2, "dev.tsv": 1, "test.tsv": 1, "validated.tsv": 3}
+    assert found.sentences == ["ބާރަ", "null", "އެއް", "ދޭއް", "ތިނެއް"]
+    assert found.seconds == {}
+
+
+@pytest.mark.parametrize("name", ["dv.tar.gz", "dv.zip"])
+def test_durations_are_taken_where_they_are(tmp_path, name):
+    members = [*release(), ("cv-corpus-1.0/dv/clip_durations.tsv", DURATIONS)]
+    found = survey(write_archive(tmp_path / name, members), "dv")
+    assert found.seconds["train.tsv"] == [4, 5] and found.seconds["dev.tsv"] == []
+    assert found.seconds["test.tsv"] == [9] and hours(found.seconds["train.tsv"]) == 9 / 3600
+
+
+@pytest.mark.parametrize("table", [b"\xff\n", b"clip\tlength\nx\t4\n", b"clip\tduration[ms]\nx\t\n"])
+def test_durations_that_cannot_be_read_are_passed_over(tmp_path, caplog, table):
+    members = [*release(), ("cv-corpus-1.0/dv/clip_durations.tsv", table)]
+    assert survey(write_archive(tmp_path / "dv.tar", members), "dv").seconds == {}
+    assert len(caplog.records) == 1
+
+
+def test_one_locale_of_several(tmp_path):
+    members = [*release("ckb"), *release("dv", "other")]
+    assert survey(write_archive(tmp_path / "two.tar", members), "ckb").clips["train.tsv"] == 3
+
+
+def test_a_release_without_the_locale_says_which_it_has(tmp_path):
+    path = write_archive(tmp_path / "dv.tar", release())
+    with pytest.raises(ValueError, match="no train.tsv, dev.tsv, test.tsv in a folder 'ckb'; .* of dv"):
+        survey(path, "ckb")
+
+
+def test_columns_that_are_missing_are_named(tmp_path):
+    table = tsv(("a.mp3", "x"), header=("path", "sentence"))
+    members = [(f"cv/dv/{name}.tsv", table) for name in ("train", "dev", "test")]
+    with pytest.raises(ValueError, match="no column client_id"):
+        survey(write_archive(tmp_path / "dv.tar", members), "dv")
+
+
+def test_there_has_to_be_an_archive(tmp_path):
+    with pytest.raises(FileNotFoundError, match="--archive: no file .*absent.tar"):
+        survey(tmp_path / "absent.tar", "dv")
+
+
+def test_columns_of_older_releases(tmp_path):
+    path = write_archive(tmp_path / "dv.tar", release_of_generation("5.1", "cv/dv/"))
+    assert survey(path, "dv").sentences == ["ބާރަ", '"null', "NA", "x"]
