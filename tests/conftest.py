@@ -47,3 +47,11 @@ def repository(tmp_path_factory):
     repository.run("dvc", "repro")
     repository.commit()
     return repository
+
+
+@pytest.fixture(scope="module")  # not wider: some tests write a card there
+def made(tmp_path_factory):
+    """The folder of a recipe that looks as if it had run, in a repository of its own."""
+    from tests import made_up_run  # as above
+
+    return made_up_run.make(tmp_path_factory.mktemp("made"))

@@ -20,11 +20,6 @@ EVIL = "a|b`c*d_e[f](g) <script>#h\n---\nlicense: none\n```\n{{ 7*7 }} $$x$$ \x1
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return made_up_run.make(tmp_path_factory.mktemp("made"))
-
-
-@pytest.fixture(scope="module")
 def run(made):
     return record.read(made)
 

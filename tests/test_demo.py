@@ -22,7 +22,14 @@ def start(folder, *args):
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", "asr.demo", "--no-browser", "--port", "0", *map(str, args)]
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts what it puts into the background deaf to Ctrl+C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -37,13 +44,13 @@ def test_it_says_its_address_serves_the_page_and_ends_with_ctrl_c(tmp_path):
         assert 'lang="dv"' in page and "Try the model" in page
     finally:
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=600)
     assert (process.returncode, output, errors) == (0, "", "")
 
 
 def test_before_dvc_repro_it_says_so(tmp_path):
     process = start(tmp_path)
-    errors = process.communicate(timeout=60)[1]
+    errors = process.communicate(timeout=600)[1]
     message = "no model in data/pretrained: run `dvc repro` or `dvc pull` first, or give --pretrained FOLDER"
     assert (process.returncode, errors) == (1, f"demo: {message}\n")
 

@@ -206,7 +206,7 @@ def test_it_listens_to_this_machine_alone_and_stops_when_nobody_waits():
     assert server.server_address[0] == "127.0.0.1"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
         connection.request("POST", "/transcribe", body=b"recording")
         first = json.loads(connection.getresponse().readline())
         assert first["model"] == "pretrained" and first["of_s"] == 1000

@@ -21,11 +21,6 @@ from tests.servers import reply, serving
 ARGUMENTS = ("owner/name", "--license", "mit")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return made_up_run.make(tmp_path_factory.mktemp("made"))
-
-
 @pytest.fixture
 def recipe(made, tmp_path):
     """A copy that a test may spoil."""

@@ -11,11 +11,6 @@ from tests import made_up_run
 from tests.made_up_run import git
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return made_up_run.make(tmp_path_factory.mktemp("made"))
-
-
 @pytest.fixture
 def recipe(made, tmp_path):
     """A copy that a test may spoil."""
