@@ -216,8 +216,9 @@ def test_a_terminal_has_a_bar(monkeypatch, terminal, caplog):
     assert not caplog.records
 
 
-def test_what_others_log_is_above_the_bar(monkeypatch, terminal):
+def test_what_others_log_is_above_the_bar(monkeypatch, terminal, caplog):
     logger = logging.getLogger("transformers")
+    caplog.set_level(logging.WARNING, "transformers")  # commands that other tests run may have silenced it
     handlers = [logging.StreamHandler(terminal)]
     monkeypatch.setattr(sys, "stderr", terminal)  # tqdm redirects what goes there
     monkeypatch.setattr(logger, "handlers", handlers)
