@@ -103,7 +103,9 @@ def _launch(stage_module: str, num_processes: int, several_machines: bool) -> No
     """Start the processes, wait for them and end as they do."""
     # torchrun's own choice is one thread each, however many cores there are.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // num_processes)))
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # says it all at length
+    # torchrun's loggers have levels of their own: they say at length what is said below, and call it an error
+    # that the first machine's store has gone before another's launcher heard that all are done.
+    logging.disable(logging.CRITICAL)
     where = [f"--nproc-per-node={num_processes}"]
     if not several_machines:
         where += ["--nnodes=1", "--standalone"]
