@@ -88,7 +88,7 @@ class EpochSampler(Sampler):
         self.length = max(1, n_rows // global_batch) * global_batch
 
     def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch  # asr/trainer.py says which, so a resumed epoch has the order that it had
+        self.epoch = epoch  # asr/training/trainer.py says which, so a resumed epoch has the order that it had
 
     def __len__(self) -> int:
         return self.length

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import jinja2
 
-from asr.alignment import align
-from asr.charts import LABELS
-from asr.report import direction
+from asr.evaluation.alignment import align
+from asr.evaluation.charts import LABELS
+from asr.evaluation.report import direction
 from asr.text import normalize
 
 TEMPLATES = Path(__file__).parent / "templates"

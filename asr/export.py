@@ -19,7 +19,7 @@ from tabulate import tabulate
 from transformers import GenerationConfig, WhisperFeatureExtractor
 
 from asr import locks
-from asr.export_check import Listener, Measured, measure, open_rows, original, read_clips
+from asr.exports.check import Listener, Measured, measure, open_rows, original, read_clips
 from asr.stage import report_errors
 from asr.transcribe import MODEL
 
@@ -40,19 +40,19 @@ def converters() -> dict[str, tuple[Convert, Load]]:
     ValueError: they are not installed.
     """
     try:
-        from asr import export_ctranslate2, export_onnx
+        from asr.exports import ctranslate2, onnx
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{error.name} is not installed: pip install --constraint constraints.txt --editable '.[export]'"
         ) from error
     return {
         "ctranslate2-fp16": (
-            partial(export_ctranslate2.convert, quantization="float16"), export_ctranslate2.load,
+            partial(ctranslate2.convert, quantization="float16"), ctranslate2.load,
         ),
         "ctranslate2-int8": (
-            partial(export_ctranslate2.convert, quantization="int8"), export_ctranslate2.load,
+            partial(ctranslate2.convert, quantization="int8"), ctranslate2.load,
         ),
-        "onnx": (export_onnx.convert, export_onnx.load),
+        "onnx": (onnx.convert, onnx.load),
     }  # fmt: skip
 
 

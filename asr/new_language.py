@@ -20,12 +20,12 @@ from huggingface_hub.errors import HFValidationError
 from langcodes.data_dicts import ALL_SCRIPTS
 from transformers import WhisperProcessor
 
-from asr import findings, languages, recipe, relatives, spelling
-from asr.alphabets import alphabet
-from asr.relatives import Candidate
+from asr.languages import database, findings, recipe, relatives, spelling
+from asr.languages.alphabets import alphabet
+from asr.languages.relatives import Candidate
+from asr.languages.survey import survey
 from asr.sources.archive import CORPORA
 from asr.stage import CODE, report_errors
-from asr.survey import survey
 from asr.whisper import load_processor
 
 SIZES = ("tiny", "base", "small", "medium", "large-v3", "large-v3-turbo")
@@ -112,7 +112,7 @@ def write(args: argparse.Namespace, folder: Path) -> str:
     """Write the recipe and return what was found."""
     if folder.exists():
         raise FileExistsError(f"{folder} is there already, and is left as it is: give another --out")
-    language = languages.find(args.locale)
+    language = database.find(args.locale)
     release = survey(args.archive, args.locale) if args.archive else None
     sentences = release.sentences if release else read_lines(args.text) if args.text else []
     script = spelling.script(sentences, ALL_SCRIPTS) or language.script

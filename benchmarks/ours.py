@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperProcessor
 
-from asr import adaptation, audio, resuming, whisper
+from asr import audio, whisper
 from asr.batches import read_rows
 from asr.features import FEATURES as SCHEMA
 from asr.params import Params
 from asr.shards import read_shards, write_shards
+from asr.training import adaptation, resuming
 from benchmarks import turns
 from stages.featurize import featurize
 from stages.train import prepare as prepare_training

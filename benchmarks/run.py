@@ -14,9 +14,9 @@ from statistics import median
 
 import pandas as pd
 
-from asr.comparison import Change, compare
+from asr.evaluation.comparison import Change, compare
+from asr.evaluation.scoring import score_utterances
 from asr.params import load_params
-from asr.scoring import score_utterances
 from asr.shards import read_shards
 from benchmarks.machine import machine
 from benchmarks.recipes import REPOSITORY, arguments, keep_readable, make_recipe, run_stage

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import Trainer, TrainerCallback
 
 from asr.params import Params, load_params
-from asr.training import resolve_precision
+from asr.training.arguments import resolve_precision
 from benchmarks.recipes import arguments, make_recipe
 from stages.train import prepare
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from asr.comparison import Change, compare, most_changed, require_same_test_set
+from asr.evaluation.comparison import Change, compare, most_changed, require_same_test_set
+from asr.evaluation.utterances import from_csv
 from asr.params import load_params
 from asr.stage import report_errors
-from asr.utterances import from_csv
 
 TABLE = "metrics/utterances.csv"
 WORKING_TREE = "working tree"

@@ -22,16 +22,16 @@ from pathlib import Path
 import evaluate
 import pandas as pd
 
-from asr import charts, error_rates, report
-from asr.bootstrap import rate_interval, resample, units
-from asr.breakdown import runaways, wer_by_parts
+from asr.evaluation import charts, error_rates, report
+from asr.evaluation.bootstrap import rate_interval, resample, units
+from asr.evaluation.breakdown import runaways, wer_by_parts
+from asr.evaluation.scoring import RATES, rounded
+from asr.evaluation.transcripts import MODELS, Transcript, read_transcripts, require_same_test_set
+from asr.evaluation.utterances import PER_REFERENCE, utterance_table
 from asr.params import load_params
-from asr.scoring import RATES, rounded
 from asr.shards import read_shards
 from asr.spreadsheets import to_csv
 from asr.stage import report_errors
-from asr.transcripts import MODELS, Transcript, read_transcripts, require_same_test_set
-from asr.utterances import PER_REFERENCE, utterance_table
 
 TRANSCRIPTS = Path("data/transcripts")
 FEATURES, TRAIN = Path("data/features"), Path("data/filtered/train.csv")

@@ -17,12 +17,13 @@ import torch
 import transformers
 from transformers import TrainerState, set_seed
 
-from asr import adaptation, checkpoints, processes, resuming, vocabulary, whisper
+from asr import processes, vocabulary, whisper
 from asr.batches import Examples, read_rows
 from asr.params import Params, load_params
 from asr.stage import report_errors
-from asr.trainer import WhisperTrainer
-from asr.training import make_trainer, resolve_precision
+from asr.training import adaptation, checkpoints, resuming
+from asr.training.arguments import make_trainer, resolve_precision
+from asr.training.trainer import WhisperTrainer
 
 RAW, FEATURES, FILTERED = Path("data/raw"), Path("data/features"), Path("data/filtered")
 PRETRAINED, TOKENIZER = Path("data/pretrained"), Path("data/tokenizer")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from peft import PeftModel
 
-from asr.adaptation import adapt, load_for_training, merged
 from asr.params import load_params
+from asr.training.adaptation import adapt, load_for_training, merged
 from tests.recipes import REPOSITORY
 
 BASE = REPOSITORY / "sample/base"

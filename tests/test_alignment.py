@@ -3,7 +3,7 @@
 import jiwer
 import pytest
 
-from asr.alignment import Step, align, character_name, confusions, readable
+from asr.evaluation.alignment import Step, align, character_name, confusions, readable
 
 
 @pytest.mark.parametrize(

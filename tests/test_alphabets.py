@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr.alphabets import alphabet
+from asr.languages.alphabets import alphabet
 from asr.text import normalize
 
 

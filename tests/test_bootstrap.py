@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asr.bootstrap import WIDEST, interval, rate_interval, resample, student_quantile, units
+from asr.evaluation.bootstrap import WIDEST, interval, rate_interval, resample, student_quantile, units
 
 
 def totals(errors: list[int], words: list[int]) -> pd.DataFrame:

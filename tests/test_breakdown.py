@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from asr.breakdown import (
+from asr.evaluation.breakdown import (
     DURATION_S,
     TIMES_SEEN,
     loops,
@@ -13,8 +13,8 @@ from asr.breakdown import (
     wer_by,
     wer_by_trait,
 )
-from asr.transcripts import Transcript
-from asr.utterances import utterance_table
+from asr.evaluation.transcripts import Transcript
+from asr.evaluation.utterances import utterance_table
 
 
 def transcript(id: str, **known) -> Transcript:

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from asr import charts
+from asr.evaluation import charts
 
 PARTS = pd.DataFrame(
     {

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from asr import checkpoints, locks, manifest
-from asr.checkpoints import checkpoint_folder, locked, newest_whole
+from asr import locks, manifest
+from asr.training import checkpoints
+from asr.training.checkpoints import checkpoint_folder, locked, newest_whole
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asr.comparison import Change, compare, most_changed, require_same_test_set
+from asr.evaluation.comparison import Change, compare, most_changed, require_same_test_set
+from asr.evaluation.transcripts import Transcript
+from asr.evaluation.utterances import utterance_table
 from asr.spreadsheets import to_csv
-from asr.transcripts import Transcript
-from asr.utterances import utterance_table
 from tests.recipes import REPOSITORY
 
 REFERENCES = ["މާލެ އަކީ ރަށެއް", "ދިވެހި ބަސް", "ހަތަރު ފަސް ހަ ހަތް"]

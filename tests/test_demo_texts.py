@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from asr.charts import LABELS
 from asr.demo_texts import compare, mark, page
+from asr.evaluation.charts import LABELS
 from asr.text import normalize
 
 

@@ -5,7 +5,7 @@ import json
 import evaluate
 import pytest
 
-from asr import error_rates
+from asr.evaluation import error_rates
 from benchmarks import scale, table
 from tests.recipes import REPOSITORY
 

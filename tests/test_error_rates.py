@@ -5,7 +5,7 @@ import socket
 import evaluate
 import pytest
 
-from asr import error_rates
+from asr.evaluation import error_rates
 
 
 @pytest.fixture(scope="module")

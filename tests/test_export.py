@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from asr import export, export_check
+from asr import export
+from asr.exports import check
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def formats(finished, tmp_path, monkeypatch):
 
     def load(folder):
         fixed = heard[folder.name.removesuffix(".part")]
-        model = export_check.original(Path("data/model"), "sinhalese", "transcribe")
+        model = check.original(Path("data/model"), "sinhalese", "transcribe")
         return (lambda samples: model(samples) if fixed is None else fixed), "float32"
 
     monkeypatch.setattr(export, "converters", lambda: dict.fromkeys(("good", "bad"), (convert, load)))
@@ -94,7 +95,7 @@ def test_force_keeps_what_is_worse_and_says_so(formats, run):
 def test_half_a_point_is_allowed(formats, run, monkeypatch, points, kept):
     def measure(name, *args):
         wer = 10.0 if name == "original" else 10.0 + points
-        return export_check.Measured(name, 1.0, wer, 5.0, 0.1, 1, "float32")
+        return check.Measured(name, 1.0, wer, 5.0, 0.1, 1, "float32")
 
     monkeypatch.setattr(export, "measure", measure)
     if kept:
@@ -135,7 +136,7 @@ def test_what_is_asked_for_in_vain(formats, run, args, message):
 
 def test_packages_that_are_not_installed_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
-    monkeypatch.delitem(sys.modules, "asr.export_ctranslate2", raising=False)
-    monkeypatch.delattr("asr.export_ctranslate2", raising=False)
+    monkeypatch.delitem(sys.modules, "asr.exports.ctranslate2", raising=False)
+    monkeypatch.delattr("asr.exports.ctranslate2", raising=False)
     with pytest.raises(ValueError, match=r"ctranslate2 is not installed: pip install .*\[export\]"):
         export.converters()

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from transformers import WhisperFeatureExtractor
 
-from asr import export_check
-from asr.export_check import Clip, measure, megabytes, open_rows, original, read_clips
+from asr.exports import check
+from asr.exports.check import Clip, measure, megabytes, open_rows, original, read_clips
 from tests.recipes import REPOSITORY, Recipe
 
 FILTERS = WhisperFeatureExtractor.from_pretrained(REPOSITORY / "sample/base").mel_filters
@@ -45,7 +45,7 @@ def test_a_clip_that_is_longer_than_the_window_is_cut_and_nothing_lost(folder):
 
 def test_what_is_past_the_window_by_a_frame_is_cut_off():
     samples = np.ones(3 * 16_000 + 100, np.float32)
-    (piece,) = export_check._cut(samples, 3, FILTERS)
+    (piece,) = check._cut(samples, 3, FILTERS)
     assert len(piece) == 3 * 16_000
 
 

@@ -13,7 +13,7 @@ import torch
 
 from asr import audio, export, vocabulary, whisper
 from asr.batches import read_rows
-from asr.export_check import original
+from asr.exports.check import original
 from tests.recipes import REPOSITORY
 from tests.test_vocabulary import phrases
 

@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from asr.alphabets import alphabet
-from asr.languages import find, script_name
-from asr.relatives import nearest, proposals
-from asr.spelling import cost, treatment
+from asr.languages.alphabets import alphabet
+from asr.languages.database import find, script_name
+from asr.languages.relatives import nearest, proposals
+from asr.languages.spelling import cost, treatment
 from asr.whisper import load_processor
 from tests.recipes import REPOSITORY
 

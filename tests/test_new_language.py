@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from asr import new_language
+from asr.languages.relatives import nearest
 from asr.new_language import NEWEST, find_archive, find_processor, read_lines, usable
 from asr.params import load_params
-from asr.relatives import nearest
 from tests.corpora import release, tsv, write_archive
 from tests.fake_hub import COMMIT, Hub
 from tests.recipes import REPOSITORY

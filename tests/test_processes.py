@@ -182,7 +182,7 @@ from pathlib import Path
 
 from asr import processes
 from asr.stage import report_errors
-from asr.trainer import WhisperTrainer
+from asr.training.trainer import WhisperTrainer
 from stages import train
 
 start, step, seen = processes.start, WhisperTrainer.training_step, []

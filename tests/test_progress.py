@@ -17,9 +17,10 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
-from asr import progress, training_progress
+from asr import progress
 from asr.progress import duration, tracked
-from asr.training_progress import Progress
+from asr.training import progress as training_progress
+from asr.training.progress import Progress
 
 BASE = Path(__file__).parent.parent / "sample/base"
 

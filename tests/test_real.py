@@ -22,7 +22,7 @@ import yaml
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from asr import audio
-from asr.rates import error_rates
+from asr.evaluation.rates import error_rates
 from asr.sources import archive
 from tests.recipes import REPOSITORY, Recipe
 

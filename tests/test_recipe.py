@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
+from asr.languages.recipe import as_yaml, changed, located, write
 from asr.params import load_params
-from asr.recipe import as_yaml, changed, located, write
 from tests.recipes import REPOSITORY
 from tests.recipes import changed as changed_tree
 

@@ -6,8 +6,8 @@ import math
 import pytest
 from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
 
-from asr.languages import Language
-from asr.relatives import FAR_KM, Candidate, nearest, proposals, token
+from asr.languages.database import Language
+from asr.languages.relatives import FAR_KM, Candidate, nearest, proposals, token
 
 KNOWN = {
     "it": "italian", "sv-SE": "swedish", "ne-NP": "nepali", "pa-IN": "punjabi", "hy-AM": "armenian",

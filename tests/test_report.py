@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import soundfile
 
-from asr import charts, report
-from asr.breakdown import runaways, wer_by_parts
-from asr.rates import error_rates
-from asr.transcripts import MODELS, Transcript
-from asr.utterances import utterance_table
+from asr.evaluation import charts, report
+from asr.evaluation.breakdown import runaways, wer_by_parts
+from asr.evaluation.rates import error_rates
+from asr.evaluation.transcripts import MODELS, Transcript
+from asr.evaluation.utterances import utterance_table
 
 TEXTS = ["މާލެ އަކީ ރަށެއް.", "ދިވެހި ބަސް", "<b>x</b> & ބަސް", "ސާޅީސް ފަހެއް"]
 HEARD = ["މާލެ އިކީ", "ދިވެހި ބަސް", "އެއީ <script>alert(1)</script>", "ސާޅީސް ފަހެއް މި"]

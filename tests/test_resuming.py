@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from asr import manifest, resuming, whisper
+from asr import manifest, whisper
+from asr.training import resuming
 from tests.recipes import REPOSITORY, Recipe
 
 

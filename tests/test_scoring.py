@@ -3,8 +3,8 @@
 import evaluate
 import pytest
 
-from asr import error_rates
-from asr.scoring import rounded, score_utterances
+from asr.evaluation import error_rates
+from asr.evaluation.scoring import rounded, score_utterances
 
 # reference, hypothesis; errors, sub, del, ins, reference words; char errors, reference chars
 ROWS = [

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from asr import utterances
+from asr.evaluation import utterances
 from asr.spreadsheets import inert, original, to_csv
 
 TEXTS = ["=1+1", "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1", "'=1", "''-1"]

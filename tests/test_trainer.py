@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from asr import adaptation, whisper
+from asr import whisper
 from asr.batches import NO_LOSS
 from asr.params import Train, load_params
-from asr.trainer import TokenLoss
-from asr.training import make_trainer, resolve_precision
+from asr.training import adaptation
+from asr.training.arguments import make_trainer, resolve_precision
+from asr.training.trainer import TokenLoss
 from tests.recipes import REPOSITORY
 
 BASE = REPOSITORY / "sample/base"

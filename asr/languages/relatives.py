@@ -10,7 +10,7 @@ from langcodes import standardize_tag
 from langcodes.data_dicts import MACROLANGUAGES
 from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
 
-from asr.languages import SAME_SCRIPT, Language, find
+from asr.languages.database import SAME_SCRIPT, Language, find
 
 FAR_KM = 3000  # beyond, distances say nothing: Paraguay's Spanish came from Spain
 NEAR = 2  # groups in common from which on two languages are relatives; one group is the whole family

@@ -1,6 +1,6 @@
 """Errors of each transcript, and rates in the form in which they are kept.
 
-Apart from asr/rates.py, so that a change here reruns `evaluate` and no training.
+Apart from asr/evaluation/rates.py, so that a change here reruns `evaluate` and no training.
 """
 
 import math
@@ -21,7 +21,7 @@ RATES = {  # of which columns of `score_utterances` each is the ratio
 def score_utterances(references: Sequence[str], hypotheses: Sequence[str]) -> pd.DataFrame:
     """Count the errors of each utterance, in words and in characters of `normalize`d text.
 
-    The counts of all rows add up to those of asr/rates.py.
+    The counts of all rows add up to those of asr/evaluation/rates.py.
 
     Returns
     -------

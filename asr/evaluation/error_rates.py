@@ -3,7 +3,7 @@
 Loaded by path, so that it needs no network:
 
     import evaluate
-    from asr import error_rates
+    from asr.evaluation import error_rates
     metric = evaluate.load(error_rates.__file__, keep_in_memory=True)
     metric.compute(predictions=["މާލެ އަކީ"], references=["މާލެ އަކީ"])["wer"]
 """
@@ -11,7 +11,7 @@ Loaded by path, so that it needs no network:
 import datasets
 import evaluate
 
-from asr.rates import error_rates
+from asr.evaluation.rates import error_rates
 
 
 class ErrorRates(evaluate.Metric):

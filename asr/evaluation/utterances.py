@@ -9,10 +9,10 @@ from io import StringIO
 
 import pandas as pd
 
-from asr.scoring import score_utterances
+from asr.evaluation.scoring import score_utterances
+from asr.evaluation.transcripts import MODELS, Transcript
 from asr.spreadsheets import original
 from asr.text import orthographic
-from asr.transcripts import MODELS, Transcript
 
 TEXT_COLUMNS = ["id", "speaker", "reference", *(f"hypothesis_{model}" for model in MODELS)]
 PER_REFERENCE = ["reference_words", "reference_chars"]
@@ -39,7 +39,7 @@ def utterance_table(transcripts: dict[str, list[Transcript]]) -> pd.DataFrame:
     Returns
     -------
     COLUMNS, a row per clip in that order: durations in seconds with 3 decimals, texts on one line each,
-    counts as asr/scoring.py has them, with the model's name behind those that depend on it
+    counts as asr/evaluation/scoring.py has them, with the model's name behind those that depend on it
     """
     clips = transcripts["pretrained"]
     table = pd.DataFrame(

@@ -4,11 +4,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from asr.alphabets import Alphabet
-from asr.languages import Language, script_name
-from asr.relatives import Candidate, proposals
-from asr.spelling import POSITIONS, TO_TRY, Cost, Treatment, no_letters
-from asr.survey import Survey, hours
+from asr.languages.alphabets import Alphabet
+from asr.languages.database import Language, script_name
+from asr.languages.relatives import Candidate, proposals
+from asr.languages.spelling import POSITIONS, TO_TRY, Cost, Treatment, no_letters
+from asr.languages.survey import Survey, hours
 
 MANY_IDS = 7  # a word: docs/languages.md has what languages cost that Whisper knows
 LONG_WORDS = 15  # characters: by then it is not words that spaces part

@@ -8,8 +8,8 @@ from transformers import Trainer, TrainerState
 from transformers.trainer_utils import align_special_tokens
 
 from asr import disk
-from asr.checkpoints import STATE, best_of, has_ended, saved_in, whole_in
-from asr.training_progress import Progress
+from asr.training.checkpoints import STATE, best_of, has_ended, saved_in, whole_in
+from asr.training.progress import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from asr.breakdown import DURATION_S, TIMES_SEEN, WORDS
+from asr.evaluation.breakdown import DURATION_S, TIMES_SEEN, WORDS
 
 INK = "#777778"  # axes and letters; readable on white and on black, and found by `inline`
 LABELS = {"pretrained": "pretrained", "finetuned": "fine-tuned"}

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from asr.bootstrap import interval, resample, units
-from asr.scoring import RATES
+from asr.evaluation.bootstrap import interval, resample, units
+from asr.evaluation.scoring import RATES
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def compare(before: pd.DataFrame, after: pd.DataFrame, samples: int, seed: int) 
 
     Parameters
     ----------
-    before, after: tables as asr/utterances.py has them, of the same test set
+    before, after: tables as asr/evaluation/utterances.py has them, of the same test set
     """
     errors = [f"{count}_finetuned" for count, _ in RATES.values()]
     both = before.merge(after[["id", *errors]], on="id", suffixes=("", "_after"))

@@ -17,12 +17,13 @@ from transformers import (
     set_seed,
 )
 
-from asr import error_rates, whisper
+from asr import whisper
 from asr.batches import NO_LOSS, Collator, Examples
-from asr.checkpoints import MarkWhole
+from asr.evaluation import error_rates
 from asr.params import Train
-from asr.trainer import TokenLoss, WhisperTrainer
-from asr.training_progress import Progress
+from asr.training.checkpoints import MarkWhole
+from asr.training.progress import Progress
+from asr.training.trainer import TokenLoss, WhisperTrainer
 
 # Parameters that `Seq2SeqTrainingArguments` does not have, or that go elsewhere.
 OURS = {
