@@ -5,14 +5,16 @@ to an end, its process goes, and with it the whole pool. The rows that are outst
 at a time, until the row is found at which it happens again.
 """
 
+import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-AT_ONCE = 1024  # rows that are computed before their results are taken: bounds the memory
-CHUNK = 16  # rows handed to a process in one piece
+CHUNK = 8  # rows handed to a process in one piece
+AHEAD = 3  # pieces for each process whose results are not taken yet: bounds the memory
 LIMIT_S = 120  # of processor time for a row; ten minutes of audio take a few seconds
 
 
@@ -32,19 +34,34 @@ def in_order(compute: Callable[[int], Any], n_rows: int, start: Callable, args: 
     ------
     ChildProcessError: processes die whatever they compute.
     """
+    n_workers = os.cpu_count() or 1
+    outstanding = n_workers * AHEAD
     done = 0
     while done < n_rows:
         try:
-            with ProcessPoolExecutor(initializer=start, initargs=args) as pool:
-                while done < n_rows:
-                    rows = range(done, min(done + AT_ONCE, n_rows))
-                    for row in pool.map(_Limited(compute), rows, chunksize=CHUNK):
-                        yield row
-                        done += 1
+            with ProcessPoolExecutor(n_workers, initializer=start, initargs=args) as pool:
+                for row in _in_pieces(pool, _Limited(compute), range(done, n_rows), outstanding):
+                    yield row
+                    done += 1
         except BrokenProcessPool:
-            for row in _one_by_one(compute, range(done, min(done + AT_ONCE, n_rows)), start, args):
+            for row in _one_by_one(compute, range(n_rows)[done : done + outstanding * CHUNK], start, args):
                 yield row
                 done += 1
+
+
+def _in_pieces(pool: ProcessPoolExecutor, compute: Callable, rows: range, outstanding: int) -> Iterator:
+    """Yield results in order, with at most so many pieces computed whose results are not taken."""
+    waiting = deque()
+    for first in range(0, len(rows), CHUNK):
+        if len(waiting) == outstanding:
+            yield from waiting.popleft().result()
+        waiting.append(pool.submit(_piece, compute, rows[first : first + CHUNK]))
+    while waiting:
+        yield from waiting.popleft().result()
+
+
+def _piece(compute: Callable, rows: range) -> list:
+    return [compute(row) for row in rows]
 
 
 def _one_by_one(compute: Callable, rows: range, start: Callable, args: tuple) -> Iterator:

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_results_come_in_order_from_processes_that_were_started_once(n_rows):
 
 
 def test_a_row_that_kills_its_process_is_named_and_no_other_is_lost(monkeypatch):
-    monkeypatch.setattr(workers, "AT_ONCE", 32)
+    monkeypatch.setattr(workers, "CHUNK", 2)
     found = list(in_order(fatal, 100, start, ("x",)))
     died = [row for row in range(100) if isinstance(found[row], Died)]
     assert died == [5, 6, 40]
@@ -67,3 +68,17 @@ def test_processes_that_die_whatever_they_do_end_the_run():
 def test_an_error_stays_an_error():
     with pytest.raises(KeyError):
         list(in_order(refuse, 10, start, ("x",)))
+
+
+def leave_a_file(row):
+    (_started[0] / str(row)).touch()
+    return row
+
+
+def test_results_that_are_not_taken_yet_are_few(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "CHUNK", 2)
+    bound = (os.cpu_count() or 1) * workers.AHEAD * workers.CHUNK
+    for row in in_order(leave_a_file, 10 * bound, start, (tmp_path,)):
+        if row % 10 == 0:
+            time.sleep(0.05)  # time enough for them all, were there no bound
+        assert len(list(tmp_path.iterdir())) <= row + bound
