@@ -124,7 +124,10 @@ class Lora(Section):
     r: Count  # 0: no adapters, all weights are trained
     lora_alpha: Positive
     lora_dropout: Fraction
-    target_modules: list[str]
+    # Not the embeddings: they are the output layer too, where a merged adapter would be another one.
+    target_modules: Annotated[
+        list[Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]], Field(min_length=1)
+    ]
 
 
 class Train(Section):
@@ -140,7 +143,11 @@ class Train(Section):
     per_device_eval_batch_size: Positive
     gradient_accumulation_steps: Positive
     learning_rate: Annotated[float, Field(gt=0)]
-    lr_scheduler_type: str
+    # Those of Hugging Face's that need no more settings.
+    lr_scheduler_type: Literal[
+        "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial",
+        "inverse_sqrt", "reduce_lr_on_plateau",
+    ]  # fmt: skip
     warmup_steps: Count
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Annotated[float, Field(gt=0)]
@@ -187,7 +194,7 @@ class Train(Section):
 class Transcribe(Section):
     num_processes: Positive
     batch_size: Positive
-    max_new_tokens: Positive
+    max_new_tokens: Annotated[int, Field(ge=1, le=444)]  # Whisper's 448 positions less the prompt's four
     num_beams: Positive
 
 

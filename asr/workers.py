@@ -22,6 +22,13 @@ class Died(str):
     """What stands in place of the result of a row that killed its process."""
 
 
+def n_workers() -> int:
+    """Return how many processes there will be: one for each core that this one may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux: Slurm gives a job some of a machine's cores
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def in_order(compute: Callable[[int], Any], n_rows: int, start: Callable, args: tuple) -> Iterator:
     """Yield `compute(0)`, `compute(1)`, … up to `n_rows`, or a `Died` in the place of one.
 
@@ -34,12 +41,11 @@ def in_order(compute: Callable[[int], Any], n_rows: int, start: Callable, args: 
     ------
     ChildProcessError: processes die whatever they compute.
     """
-    n_workers = os.cpu_count() or 1
-    outstanding = n_workers * AHEAD
+    outstanding = n_workers() * AHEAD
     done = 0
     while done < n_rows:
         try:
-            with ProcessPoolExecutor(n_workers, initializer=start, initargs=args) as pool:
+            with ProcessPoolExecutor(n_workers(), initializer=start, initargs=args) as pool:
                 for row in _in_pieces(pool, _Limited(compute), range(done, n_rows), outstanding):
                     yield row
                     done += 1

@@ -8,7 +8,6 @@ Run by `dvc repro`, or alone: python -m stages.featurize
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from asr.features import FEATURES
 from asr.params import load_params
 from asr.shards import read_shards, write_shards
 from asr.stage import report_errors
-from asr.workers import Died, in_order
+from asr.workers import Died, in_order, n_workers
 
 RAW, PRETRAINED, OUT = Path("data/raw"), Path("data/pretrained"), Path("data/features")
 SILENT = 2 * 2**-15  # between the lowest and the highest sample: the last bit of 16
@@ -120,7 +119,7 @@ def main() -> None:
         len(table),
         table.duration_s.sum() / 3600,
         (table.problem != "").sum(),
-        os.cpu_count() or 1,
+        n_workers(),
     )
 
 

@@ -23,7 +23,7 @@ from transformers import GenerationConfig, WhisperConfig, WhisperProcessor
 from asr import spreadsheets, vocabulary
 from asr.features import METADATA, PROBLEMS
 from asr.params import load_params
-from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, knows_speakers, select_rows
+from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, select_rows
 from asr.shards import read_shards
 from asr.stage import report_errors
 from asr.text import has_controls
@@ -55,6 +55,12 @@ def summarize(rows: pd.DataFrame) -> dict:
             },
         },
     }
+
+
+def held_out_by(rows: pd.DataFrame) -> str:
+    """Tell what validation does not share with train: "speaker" (and sentence), or only "sentence"."""
+    train, validation = (set(rows.speaker[rows.role == role]) - {""} for role in ("train", "validation"))
+    return "speaker" if validation and not validation & train else "sentence"
 
 
 def _size(rows: pd.DataFrame) -> dict:
@@ -169,14 +175,18 @@ def main() -> None:
     if len(odd):
         logger.warning("%d sentences have control characters, which are kept: %s", len(odd), _some(odd.id))
     summary = summarize(rows) | {
+        "validation_held_out_by": held_out_by(rows),
         "with_control_characters": len(odd),
         "ids_per_word": round(vocabulary.ids_per_word(processor.tokenizer, sentences), 3),
         "ids_per_word_pretrained": round(vocabulary.ids_per_word(pretrained.tokenizer, sentences), 3),
     }
     METRICS.parent.mkdir(parents=True, exist_ok=True)
     METRICS.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    if not knows_speakers(rows):
-        logger.warning("the corpus names fewer than two speakers: validation rows are held out by sentence")
+    if summary["validation_held_out_by"] == "sentence":
+        logger.warning(
+            "fewer than two named speakers are left to train on: validation is held out by sentence, and may"
+            " share its speakers with train"
+        )
     report(summary)
 
 

@@ -10,6 +10,7 @@ Run by `dvc repro`, or alone: python -m stages.train
 import json
 import logging
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +29,7 @@ from asr.training.trainer import WhisperTrainer
 RAW, FEATURES, FILTERED = Path("data/raw"), Path("data/features"), Path("data/filtered")
 PRETRAINED, TOKENIZER = Path("data/pretrained"), Path("data/tokenizer")
 OUT, METRICS = Path("data/model"), Path("metrics")
+SOFTWARE = ("torch", "transformers", "accelerate", "peft", "numpy", "soxr")  # what steps depend on
 logger = logging.getLogger("train")
 
 
@@ -96,8 +98,7 @@ def main() -> None:
     # Without this, gradients on a CPU differ in their last bits from run to run.
     torch.use_deterministic_algorithms(not torch.cuda.is_available())
     versions = {
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        **{package: version(package) for package in SOFTWARE},
         "precision": resolve_precision(params.train.precision),
         "processes": processes.count(),
     }

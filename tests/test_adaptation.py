@@ -143,9 +143,13 @@ def test_beside_adapters_new_tokens_are_trained_and_old_ones_are_not():
     assert torch.equal(whole.proj_out.weight, embeddings)
 
 
-def test_adapters_for_layers_that_are_not_there_are_refused():
-    with pytest.raises(ValueError, match="names query; the model has q_proj"):
-        prepared(lora=LORA | {"target_modules": ["query"]})
+@pytest.mark.parametrize(("kind", "most"), [("time", 300), ("feature", 80)])
+def test_a_mask_larger_than_the_features_is_refused(kind, most):
+    masks = {f"mask_{kind}_prob": 0.1, f"mask_{kind}_length": most + 1}
+    with pytest.raises(ValueError, match=f"mask_{kind}_length is {most + 1}, of {most}: set it lower"):
+        prepared(spec_augment=masks)
+    prepared(spec_augment=masks | {f"mask_{kind}_length": most})
+    prepared(spec_augment=masks | {f"mask_{kind}_prob": 0.0})
 
 
 def test_gradient_checkpointing_reaches_the_adapters():

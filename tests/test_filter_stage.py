@@ -4,7 +4,8 @@ import unicodedata
 import pandas as pd
 import pytest
 
-from asr.shards import read_shards
+from asr.features import FEATURES
+from asr.shards import read_shards, write_shards
 from asr.whisper import load_processor
 from tests.corpora import release_of, write_archive
 from tests.recipes import Recipe
@@ -156,6 +157,19 @@ def test_tokens_are_learned_from_train_and_move_no_held_out_row(leaking, tmp_pat
         assert table(recipe, role).equals(table(leaking, role))
     # Labels are counted in the tokens that are trained with.
     assert {"labels.mp3", "12.mp3"} <= set(table(recipe, "train").id)
+
+
+def test_validation_by_sentence_is_said(leaking, tmp_path):
+    """Also where test has another speaker: what counts is who is left to train and to validate on."""
+    recipe = on(leaking, tmp_path, {"filter.validation_fraction": 0.4})
+    (recipe.folder / "data/features").unlink()
+    rows = read_shards(leaking.folder / "data/features")
+    renamed = ({**row, "speaker": row["speaker"].replace("s2", "s1")} for row in rows)
+    write_shards(recipe.folder / "data/features", renamed, FEATURES)
+    assert "validation is held out by sentence" in recipe.run("filter")
+    assert metrics(recipe)["validation_held_out_by"] == "sentence"
+    assert metrics(leaking)["validation_held_out_by"] == "speaker"
+    assert "held out by sentence" not in leaking.output
 
 
 def test_features_of_another_setting_are_refused(leaking, tmp_path):

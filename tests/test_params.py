@@ -63,6 +63,26 @@ def test_broken_yaml_is_named(tmp_path):
         load_params(path)
 
 
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("train", {"lr_scheduler_type": "cosin"}, "train.lr_scheduler_type is 'cosin': .*'cosine'"),
+        ("train", {"lr_scheduler_type": "cosine_with_min_lr"}, "train.lr_scheduler_type is"),
+        ("transcribe", {"max_new_tokens": 448}, "transcribe.max_new_tokens is 448: .* 444"),
+    ],
+)
+def test_values_that_a_library_would_refuse_hours_later(tmp_path, section, change, message):
+    with pytest.raises(ValueError, match=message):
+        load_params(write(tmp_path / "params.yaml", lambda tree: tree[section].update(change)))
+
+
+@pytest.mark.parametrize("modules", [["query"], ["proj_out"], ["embed_tokens"], []])
+def test_adapters_go_where_they_can_be_merged(tmp_path, modules):
+    path = write(tmp_path / "params.yaml", lambda tree: tree["train"]["lora"].update(target_modules=modules))
+    with pytest.raises(ValueError, match="train.lora.target_modules"):
+        load_params(path)
+
+
 def test_params_cannot_be_changed_by_a_stage():
     with pytest.raises(ValueError, match="frozen"):
         load_params(ROOT).train.max_steps = 1

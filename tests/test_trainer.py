@@ -1,6 +1,7 @@
 """The trainer on the sample's micro Whisper and random features: what each setting does to training."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from asr import whisper
 from asr.batches import NO_LOSS
 from asr.params import Train, load_params
 from asr.training import adaptation
-from asr.training.arguments import make_trainer, resolve_precision
+from asr.training.arguments import make_trainer, resolve_precision, training_arguments
 from asr.training.trainer import TokenLoss
 from tests.recipes import REPOSITORY
 
@@ -169,6 +170,47 @@ def test_a_resumed_training_goes_on_counting(tmp_path):
     again = trainer_for(tmp_path, params(early_stopping_patience=3, **HOPELESS))
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
     assert again.state.global_step == 4
+
+
+def test_a_resumed_training_logs_what_an_undisturbed_one_does(tmp_path):
+    """Also where a mean loss would span the checkpoint, which knows no losses from before it."""
+    settings = params(max_steps=8, eval_steps=2, save_steps=2, save_total_limit=9, logging_steps=3)
+    undisturbed = trainer_for(tmp_path, settings)
+    undisturbed.train()
+    resumed = trainer_for(tmp_path, settings)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    logs = [
+        {entry["step"]: entry["loss"] for entry in trainer.state.log_history if "loss" in entry}
+        for trainer in (undisturbed, resumed)
+    ]
+    assert list(logs[0]) == [2, 3, 4, 6, 8]
+    assert logs[0] == logs[1]
+
+
+def test_a_rate_that_waits_for_the_validation_falls(tmp_path):
+    nothing_learned = {"learning_rate": 1e-6, "max_steps": 13, "eval_steps": 1, "save_steps": 13}
+    trainer, _, _ = trained(tmp_path, lr_scheduler_type="reduce_lr_on_plateau", **nothing_learned)
+    assert trainer.optimizer.param_groups[0]["lr"] < 1e-6
+
+
+def test_validation_computes_in_the_precision_of_training(tmp_path, monkeypatch):
+    """Generating, too, which calls encoder and decoder by themselves; played on a CPU, in bfloat16."""
+    trainer = trainer_for(tmp_path, params())
+    half = partial(torch.autocast, "cpu", torch.bfloat16)
+    monkeypatch.setattr(trainer.accelerator, "autocast", half)
+    monkeypatch.setattr(trainer, "compute_loss_context_manager", half)
+    found = []
+    for part in (trainer.model.model.encoder, trainer.model.model.decoder):
+        layer = part.layers[0].self_attn.q_proj
+        layer.register_forward_hook(lambda module, args, output: found.append(output.dtype))
+    trainer.evaluate()
+    assert len(found) > 4 and set(found) == {torch.bfloat16}
+
+
+def test_flash_attention_takes_half_precision(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="flash_attention_2, which computes in half precision only"):
+        training_arguments(params(attn_implementation="flash_attention_2"), tmp_path)
 
 
 @pytest.mark.parametrize(

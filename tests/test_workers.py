@@ -5,7 +5,7 @@ import time
 import pytest
 
 from asr import workers
-from asr.workers import Died, in_order
+from asr.workers import Died, in_order, n_workers
 
 _started = []
 
@@ -45,6 +45,13 @@ def test_results_come_in_order_from_processes_that_were_started_once(n_rows):
     assert _started == []
 
 
+def test_there_is_a_process_for_each_core_that_a_job_was_given(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 8}, raising=False)
+    assert n_workers() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")  # not on a Mac
+    assert n_workers() == os.cpu_count()
+
+
 def test_a_row_that_kills_its_process_is_named_and_no_other_is_lost(monkeypatch):
     monkeypatch.setattr(workers, "CHUNK", 2)
     found = list(in_order(fatal, 100, start, ("x",)))
@@ -77,7 +84,7 @@ def leave_a_file(row):
 
 def test_results_that_are_not_taken_yet_are_few(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "CHUNK", 2)
-    bound = (os.cpu_count() or 1) * workers.AHEAD * workers.CHUNK
+    bound = n_workers() * workers.AHEAD * workers.CHUNK
     for row in in_order(leave_a_file, 10 * bound, start, (tmp_path,)):
         if row % 10 == 0:
             time.sleep(0.05)  # time enough for them all, were there no bound

@@ -15,7 +15,7 @@ from asr.evaluation.rates import error_rates
 
 
 class ErrorRates(evaluate.Metric):
-    """Rates and counts as `asr.rates.error_rates` returns them."""
+    """Rates and counts as `asr.evaluation.rates.error_rates` returns them."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(

@@ -6,7 +6,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import WhisperForConditionalGeneration
 
 from asr import whisper
-from asr.params import Lora, Train
+from asr.params import Lora, SpecAugment, Train
 
 
 def load_for_training(folder: Path, params: Train) -> WhisperForConditionalGeneration:
@@ -48,24 +48,27 @@ def adapt(
 
     Raises
     ------
-    ValueError: the model has no layer that lora.target_modules names.
+    ValueError: what SpecAugment is to mask is longer than the model's window or has more channels.
     """
+    _require_masks_that_fit(params.spec_augment, whisper.window_frames(model), model.config.num_mel_bins)
     if params.freeze_encoder:
         model.model.freeze_encoder()
     return add_adapters(model, params.lora, params.freeze_encoder, new_ids) if params.lora.r else model
+
+
+def _require_masks_that_fit(masks: SpecAugment, n_frames: int, n_mels: int) -> None:
+    for name, probability, length, limit in (
+        ("mask_time_length", masks.mask_time_prob, masks.mask_time_length, n_frames),
+        ("mask_feature_length", masks.mask_feature_prob, masks.mask_feature_length, n_mels),
+    ):
+        if probability and length > limit:
+            raise ValueError(f"train.spec_augment.{name} is {length}, of {limit}: set it lower")
 
 
 def add_adapters(
     model: WhisperForConditionalGeneration, lora: Lora, freeze_encoder: bool, new_ids: list[int]
 ) -> PeftModel:
     """Freeze the whole model and add low-rank adapters to the layers that `lora` names."""
-    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    unknown = sorted(set(lora.target_modules) - names)
-    if unknown or not lora.target_modules:
-        raise ValueError(
-            f"train.lora.target_modules names {', '.join(unknown) or 'nothing'}; the model has"
-            " q_proj, k_proj, v_proj, out_proj, fc1 and fc2"
-        )
     return get_peft_model(
         model,
         LoraConfig(

@@ -63,13 +63,24 @@ def make_trainer(
 
 
 def training_arguments(params: Train, checkpoints: Path) -> Seq2SeqTrainingArguments:
-    """Hand the parameters to the trainer under its own names."""
+    """Hand the parameters to the trainer under its own names.
+
+    Raises
+    ------
+    ValueError: the precision is not to be had here, or not with flash attention.
+    """
     precision = resolve_precision(params.precision)
+    if precision == "fp32" and params.attn_implementation == "flash_attention_2":
+        raise ValueError(
+            "train.attn_implementation is flash_attention_2, which computes in half precision only:"
+            " set train.precision to auto, on a GPU, or train.attn_implementation to sdpa"
+        )
     return Seq2SeqTrainingArguments(
         output_dir=str(checkpoints),
         **params.model_dump(exclude=OURS),
         fp16=precision == "fp16",
         bf16=precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),  # a Mac's GPU would not repeat itself
         activation_checkpointing=params.gradient_checkpointing,  # the trainer's new name for it
         eval_strategy="steps",
         predict_with_generate=True,
@@ -112,11 +123,16 @@ def error_rate_metrics(tokenizer: WhisperTokenizer):
 
 
 class SaveWhatIsEvaluated(TrainerCallback):
-    """Evaluate after the last step too; save whatever is evaluated, or the best may not be there to keep."""
+    """Evaluate after the last step too; save whatever is evaluated, or the best may not be there to keep.
+
+    And log it: a mean loss that spans a checkpoint would be another in a run that is resumed there.
+    """
 
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step >= state.max_steps:
-            control.should_log = control.should_evaluate = True
+            control.should_evaluate = True
+        if control.should_evaluate:
+            control.should_log = True
 
     def on_evaluate(self, args, state, control, **kwargs):
         control.should_save = True

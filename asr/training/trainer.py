@@ -32,7 +32,11 @@ class WhisperTrainer(Seq2SeqTrainer):
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **generation):
         """Return a batch's generated ids and its labels; keep each row's loss and number of labels."""
         speech = {name: inputs[name] for name in ("input_features", "attention_mask")}
-        _, ids, _ = super().prediction_step(model, speech, prediction_loss_only, ignore_keys, **generation)
+        # `generate` calls parts of the model, and only the model as a whole computes in half precision.
+        with self.accelerator.autocast():
+            _, ids, _ = super().prediction_step(
+                model, speech, prediction_loss_only, ignore_keys, **generation
+            )
         inputs = self._prepare_inputs(inputs)
         labels = inputs.pop("labels")
         with torch.no_grad(), self.compute_loss_context_manager():
