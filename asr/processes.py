@@ -109,6 +109,8 @@ def _launch(stage_module: str, num_processes: int, several_machines: bool) -> No
     where = [f"--nproc-per-node={num_processes}"]
     if not several_machines:
         where += ["--nnodes=1", "--standalone"]
+    if not several_machines or "PET_NNODES" not in os.environ:
+        where += ["--local-addr=localhost"]  # a machine's own name may lead nowhere, as in containers
     try:
         torchrun.run(torchrun.parse_args([*where, "-m", stage_module, *sys.argv[1:]]))
     except ChildFailedError as error:

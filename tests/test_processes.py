@@ -30,6 +30,14 @@ def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
 
+if "nameless" in sys.argv:
+    import socket
+
+    def no_name(*args):
+        return "no-such-host.invalid"
+
+    socket.getfqdn = no_name
+
 if "parts-after" in sys.argv:
     from torch.distributed.elastic.utils import store
     arrive, other = store._barrier_nonblocking, int(sys.argv[-1])
@@ -118,6 +126,11 @@ def test_two_machines_find_each_other(probe, tmp_path):
     errors = (tmp_path / "stderr").read_text()
     assert "Connection was likely closed" in errors  # torch's own words, from its C++
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("several", [(), ("one-machine",)])
+def test_on_one_machine_they_do_not_need_its_name(probe, several):
+    assert "[0, 0, 1, 10]" in said(probe(2, "nameless", *several))
 
 
 def test_a_stage_that_stays_on_its_machine_does_not_look_for_others(probe):
