@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,9 @@ def test_the_readme_names_every_stage_and_file():
     files = [*REPOSITORY.glob("asr/*.py"), *REPOSITORY.glob("asr/*/*.py"), *REPOSITORY.glob("stages/*.py")]
     missing = [f.name for f in files if f.name != "__init__.py" and f"`{f.name}`" not in readme]
     assert not missing
+
+
+def test_no_module_is_ignored_by_git():
+    modules = [str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("asr/**/*.py")]
+    command = ["git", "check-ignore", "--no-index", *modules]
+    assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True).stdout == ""
