@@ -7,6 +7,7 @@ what they hear, and the words in which they differ are marked.
 import argparse
 import logging
 import os
+import socket
 import sys
 import webbrowser
 from pathlib import Path
@@ -23,7 +24,7 @@ PRETRAINED = Path("data/pretrained")
 HOST, PORT = "127.0.0.1", 7860
 BATCH_SIZE = 8  # pieces that are transcribed between two reports of how far it is
 NUM_BEAMS = 1
-LOCALE_OF = ("archive", "sample")  # sources whose language is download.locale
+LOCALE_OF = ("archive", "mdc", "sample")  # sources whose language is download.locale
 logger = logging.getLogger("demo")
 
 
@@ -46,10 +47,25 @@ def load(pretrained: Path, model: Path, language: str | None) -> dict[str, Trans
     }
 
 
-def serve(demo: Demo, port: int) -> BaseWSGIServer:
-    """Open the port, to this machine alone; its `serve_forever` answers. Port 0 takes a free one."""
+def open_port(port: int) -> socket.socket:
+    """Open a port to this machine alone; 0 takes a free one.
+
+    Raises
+    ------
+    OSError: it is taken, or not a port's number.
+    """
+    try:
+        return socket.create_server((HOST, port))
+    except (OSError, OverflowError) as error:
+        raise OSError(
+            f"port {port} cannot be opened ({error}): give --port another, or 0 for one that is free"
+        ) from error
+
+
+def serve(demo: Demo, opened: socket.socket) -> BaseWSGIServer:
+    """Answer on an open port, once its `serve_forever` is called."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
-    return make_server(HOST, port, demo, threaded=True)
+    return make_server(HOST, opened.getsockname()[1], demo, threaded=True, fd=opened.fileno())
 
 
 def language_tag(params: Path) -> str:
@@ -80,8 +96,8 @@ def main() -> None:
     args = parser.parse_args()
     lang = language_tag(Path("params.yaml")) if args.lang is None else args.lang
     transformers.utils.logging.disable_progress_bar()  # of loading weights
-    demo = Demo(load(args.pretrained, args.model, args.language), lang)
-    server = serve(demo, args.port)
+    opened = open_port(args.port)  # before it takes the time to load models
+    server = serve(Demo(load(args.pretrained, args.model, args.language), lang), opened)
     address = f"http://{HOST}:{server.port}"
     logger.info("%s is open, to this machine alone; Ctrl+C ends it", address)
     if not args.no_browser:

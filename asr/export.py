@@ -67,15 +67,17 @@ def export(
     force: keep what is worse
     """
     makers = converters()
-    rows = open_rows(limit)
-    extractor = WhisperFeatureExtractor.from_pretrained(model)
+    rows, n_rows = open_rows(limit), len(open_rows(None))
     checksum = _sha256(model)
+    if not force:
+        _require_more_clips_than_before([out / name for name in formats], checksum, len(rows))
+    extractor = WhisperFeatureExtractor.from_pretrained(model)
 
     def check(name: str, folder: Path, hear: Listener, computed_in: str) -> Measured:
         clips = read_clips(rows, extractor.chunk_length, extractor.mel_filters)
         return measure(name, folder, hear, computed_in, clips, len(rows))
 
-    logger.info("original: %d test clips", len(rows))
+    logger.info("original: %d of %d test clips", len(rows), n_rows)
     before = check("original", model, original(model, language, task), "float32")
     for name in formats:
         convert, load = makers[name]
@@ -93,6 +95,18 @@ def export(
             shutil.rmtree(place, ignore_errors=True)
             part.rename(place)
         yield record
+
+
+def _require_more_clips_than_before(places: list[Path], checksum: str, n_clips: int) -> None:
+    """Refuse to replace exports of the same model that more test clips have verified."""
+    for place in places:
+        record = _read(place / RECORD)
+        before = record["measured"]["clips"] if record and record["model"] == checksum else 0
+        if before > n_clips:
+            raise ValueError(
+                f"{place} was verified on {before} clips, and {n_clips} would replace it:"
+                " give a higher --limit, another --out, or --force"
+            )
 
 
 def table(records: list[dict]) -> str:
@@ -123,12 +137,20 @@ def kept(out: Path, model: Path) -> list[dict]:
     """Read the records of a folder's exports that are of this model; the others are named in the log."""
     checksum, found = _sha256(model), []
     for file in sorted(out.glob(f"*/{RECORD}")):
-        record = json.loads(file.read_text(encoding="utf-8"))
-        if record["model"] == checksum:
+        record = _read(file)
+        if record and record["model"] == checksum:
             found.append(record)
         else:
-            logger.warning("%s is of another model than %s: export it again", file.parent, model)
+            logger.warning("%s is not of the model in %s: export it again", file.parent, model)
     return found
+
+
+def _read(file: Path) -> dict | None:
+    """Read the record of an export; None where there is none that is whole."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _sha256(model: Path) -> str:

@@ -58,7 +58,8 @@ def read_lines(path: Path) -> list[str]:
 
 def find_archive(locale: str) -> Path | None:
     """Find a release of the locale in corpora/, if there is just one."""
-    found = [path for path in (CODE / CORPORA).glob(f"cv-corpus-*-{locale}.*") if path.is_file()]
+    names = (f"cv-corpus-*-{locale}.{suffix}" for suffix in ("tar", "tar.gz", "zip"))
+    found = [path for name in names for path in (CODE / CORPORA).glob(name) if path.is_file()]
     return found[0] if len(found) == 1 else None
 
 
@@ -113,6 +114,8 @@ def write(args: argparse.Namespace, folder: Path) -> str:
     if folder.exists():
         raise FileExistsError(f"{folder} is there already, and is left as it is: give another --out")
     language = database.find(args.locale)
+    if not language.family:
+        logger.warning("of %s nothing is known: is it what Common Voice calls the language?", args.locale)
     release = survey(args.archive, args.locale) if args.archive else None
     sentences = release.sentences if release else read_lines(args.text) if args.text else []
     script = spelling.script(sentences, ALL_SCRIPTS) or language.script

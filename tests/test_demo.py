@@ -73,16 +73,20 @@ def test_the_pretrained_model_writes_the_language_of_the_fine_tuned_one():
     assert {model.language for model in demo.load(BASE, BASE, "sinhalese").values()} == {"sinhalese"}
 
 
-def test_a_port_that_is_taken_is_named(capsys):
+def test_a_port_that_is_taken_is_named():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(SystemExit):
-            demo.serve(None, port)
-    assert f"Port {port} is in use" in capsys.readouterr().err
+        with pytest.raises(OSError, match=f"port {port} cannot be opened .* give --port another"):
+            demo.open_port(port)
+
+
+def test_a_port_that_is_none_is_named():
+    with pytest.raises(OSError, match="port 99999 cannot be opened"):
+        demo.open_port(99999)
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"), [("archive", "dv"), ("sample", "dv"), ("folder", ""), ("hub", ""), ("mdc", "")]
+    ("source", "expected"), [("archive", "dv"), ("sample", "dv"), ("folder", ""), ("hub", ""), ("mdc", "dv")]
 )
 def test_the_language_tag_is_that_of_the_corpus_where_it_is_known(tmp_path, source, expected):
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from asr import audio, demo_texts
-from asr.demo import serve
+from asr.demo import open_port, serve
 from asr.demo_server import Demo
 from asr.subtitles import plain
 from tests.test_audio import encoded
@@ -52,7 +52,7 @@ def demo(transcribers):  # noqa: F811
 
 @pytest.fixture(scope="module")
 def address(demo):
-    server = serve(demo, 0)
+    server = serve(demo, open_port(0))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.port}/"
     server.shutdown()

@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import Client
 
 from asr import audio, demo_server
-from asr.demo import serve
+from asr.demo import open_port, serve
 from asr.demo_server import Demo
 from asr.params import SampleSource
 from asr.recordings import Piece
@@ -202,7 +202,7 @@ def test_a_model_of_a_shorter_window_is_heard_to_its_end():
 
 def test_it_listens_to_this_machine_alone_and_stops_when_nobody_waits():
     models = {"pretrained": Slow(1000), "finetuned": Slow(1000)}
-    server = serve(Demo(models, ""), 0)
+    server = serve(Demo(models, ""), open_port(0))
     assert server.server_address[0] == "127.0.0.1"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

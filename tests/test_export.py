@@ -115,7 +115,19 @@ def test_the_table_has_the_formats_of_this_model_only(formats, run, caplog):
     file.write_text(json.dumps(record("bad") | {"model": "another"}))
     run("good", "--limit", "1")
     assert "bad" not in Path("exports/table.md").read_text()
-    assert "exports/bad is of another model" in caplog.text
+    assert "exports/bad is not of the model in data/model: export it again" in caplog.text
+    file.write_text('{"model')  # on a disk that was full
+    run("good", "--limit", "1")
+    assert "bad" not in Path("exports/table.md").read_text()
+
+
+def test_what_more_clips_have_verified_is_not_replaced(formats, run):
+    run("good", "--limit", "3")
+    with pytest.raises(ValueError, match="exports/good was verified on 3 clips, and 2 would replace it"):
+        run("good", "--limit", "2")
+    assert record("good")["measured"]["clips"] == 3
+    run("good", "--limit", "2", "--force")
+    assert record("good")["measured"]["clips"] == 2
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_the_data_collective_and_a_token_of_ones_own(root, run):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["kurdish_sorani"], "'kurdish_sorani' is no language code"),
+        (["kurdish_sorani"], "'kurdish_sorani' is not spelt as Common Voice does"),
         (["ckb", "--language", "sorani"], "--language: Whisper knows no 'sorani'"),
         (["ckb", "--archive", "absent.tar.gz"], "--archive: no file"),
         (["ckb", "--archive", "corpora/cv-corpus-1.0-dv.tar.gz"], "in a folder 'ckb'; it has tables of dv"),
@@ -165,8 +165,9 @@ def test_a_release_is_found_if_there_is_no_doubt(tmp_path, monkeypatch):
     monkeypatch.setattr(new_language, "CODE", tmp_path)
     assert find_archive("ti") is None
     (tmp_path / "corpora").mkdir()
-    for name in ("cv-corpus-20-ti.tar.gz", "cv-corpus-20-tig.tar.gz", "notes-ti.tar.gz"):
-        (tmp_path / "corpora" / name).touch()
+    for name in ("cv-corpus-20-ti", "cv-corpus-20-tig", "notes-ti"):
+        (tmp_path / f"corpora/{name}.tar.gz").touch()
+    (tmp_path / "corpora/cv-corpus-21-ti.tar.gz.part").touch()  # on its way
     assert find_archive("ti") == tmp_path / "corpora/cv-corpus-20-ti.tar.gz"
     (tmp_path / "corpora/cv-corpus-21-ti.zip").touch()
     assert find_archive("ti") is None
@@ -196,3 +197,11 @@ def test_without_the_hub_the_root_recipe_has_a_tokenizer(tmp_path, monkeypatch, 
 def test_only_the_newest_checkpoint_knows_cantonese(model, first):
     assert NEWEST == "yue"
     assert usable(nearest("zh-HK"), model, None)[0].token == first
+
+
+def test_a_code_that_nobody_knows_is_named(run, caplog):
+    run("qaa", "--tokenizer", str(MODEL))
+    assert "of qaa nothing is known" in caplog.text
+    caplog.clear()
+    run("ckb", "--tokenizer", str(MODEL))
+    assert "nothing is known" not in caplog.text

@@ -42,8 +42,10 @@ def find(locale: str) -> Language:
 
     Raises
     ------
-    ValueError: not the form of a language code.
+    ValueError: not the form of a language code, or not as Common Voice spells it, and a release's folder.
     """
+    if "_" in locale or not locale.split("-")[0].islower():
+        raise ValueError(f"{locale!r} is not spelt as Common Voice does: such as ckb, zh-HK or nan-tw")
     try:
         tag = Tag.get(COMMON_VOICE.get(locale, locale))
     except LanguageTagError as error:
