@@ -162,7 +162,10 @@ def worker_killed(case: Case, after_step: int) -> Iterator[None]:
         while not killed:
             for process in _workers():
                 if last_step(case) >= after_step:
-                    process.kill()
+                    try:
+                        process.kill()
+                    except psutil.NoSuchProcess:
+                        continue
                     killed.append(process.pid)
                     return
             time.sleep(0.005)

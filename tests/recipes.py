@@ -71,7 +71,10 @@ class Recipe:
         return subprocess.Popen(
             [sys.executable, "-m", f"stages.{stage}", *args],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": "..", "HF_HUB_OFFLINE": "1", **environment},
+            # A thread, or what is compared to the last bit was added up in another order.
+            env={
+                **os.environ, "PYTHONPATH": "..", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **environment
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -12,6 +12,11 @@ from tests.recipes import REPOSITORY, Recipe, changed
 
 ENVIRONMENT = {
     **os.environ,
+    # Nobody's own settings: hooks, signatures, a language of messages.
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "LC_ALL": "C.UTF-8",
+    "DVC_NO_ANALYTICS": "1",
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "HF_HUB_OFFLINE": "1",
     **{

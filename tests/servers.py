@@ -2,6 +2,8 @@
 
 import http.server
 import json
+import os
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -36,6 +38,18 @@ def serving(answer: Callable[[Handler], None]) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
+
+
+def unused_port() -> int:
+    """Return a port for a server that opens it later: none of those that connections are given meanwhile."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as candidate:
+            try:
+                candidate.bind(("localhost", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no port is free")
 
 
 def reply(handler: Handler, status: int, body: bytes | dict = b"", reason: str | None = None, **headers: str):

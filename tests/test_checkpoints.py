@@ -198,9 +198,9 @@ def hold(folder, ready, release):
 
 def hold_elsewhere(folder):
     ready, release = multiprocessing.Event(), multiprocessing.Event()
-    other = multiprocessing.Process(target=hold, args=(folder, ready, release))
+    other = multiprocessing.Process(target=hold, args=(folder, ready, release), daemon=True)
     other.start()
-    assert ready.wait(30)
+    assert ready.wait(600)
     return other, ready, release
 
 

@@ -92,7 +92,7 @@ def test_a_job_at_its_time_limit_ends_its_work_and_is_queued_again(job):
     (job / "slow").touch()
     process = start(job)
     deadline = time.monotonic() + 600
-    while not (job / "calls.txt").exists() or calls(job)[-1] != "dvc repro":
+    while not (job / "calls.txt").exists() or calls(job)[-1:] != ["dvc repro"]:
         assert time.monotonic() < deadline, "the job did not come to `dvc repro`"
         time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)

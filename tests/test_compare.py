@@ -1,6 +1,5 @@
 """Comparing two revisions: the arithmetic, the false alarms, and the script in a git repository."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from asr.evaluation.transcripts import Transcript
 from asr.evaluation.utterances import utterance_table
 from asr.spreadsheets import to_csv
 from tests.recipes import REPOSITORY
+from tests.repositories import ENVIRONMENT
 
 REFERENCES = ["މާލެ އަކީ ރަށެއް", "ދިވެހި ބަސް", "ހަތަރު ފަސް ހަ ހަތް"]
 BETTER = ["މާލެ އަކީ ރަށެއް", "ދިވެހި ބަސް", "ހަތަރު ފަސް ހަ އަށް"]
@@ -144,8 +144,7 @@ def test_other_test_sets_are_refused(after: pd.DataFrame, message: str) -> None:
 
 
 def git(folder: Path, *args: str) -> None:
-    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "core.hooksPath=/dev/null"]
-    subprocess.run(["git", *identity, *args], cwd=folder, check=True, capture_output=True)
+    subprocess.run(["git", *args], cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +170,7 @@ def run(folder: Path, *args: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, REPOSITORY / "stages/compare.py", *args],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "utf-8"},
+        env={**ENVIRONMENT, "PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
         check=False,

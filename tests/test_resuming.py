@@ -1,6 +1,7 @@
 """Where a training goes on, and where it does not: with a stand-in trainer, and in the train stage itself."""
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 from asr import manifest, whisper
 from asr.training import resuming
 from tests.recipes import REPOSITORY, Recipe
+from tests.spied import start_spy
 
 
 class Trainer:
@@ -97,13 +99,15 @@ def outputs(recipe):
 def test_the_stage_on_a_full_disk_ends_and_goes_on_when_there_is_room(finished, tmp_path):
     recipe = Recipe(tmp_path, {})
     recipe.share(finished)
-    running = recipe.start("train")
+    running = start_spy(recipe, LAST_PASS="3")
     while not list(recipe.folder.glob("checkpoints/*/checkpoint-2")):
         assert running.poll() is None, running.communicate()[0]
+        time.sleep(0.05)
     (folder,) = (path for path in recipe.folder.glob("checkpoints/*") if path.is_dir())
     (folder / "checkpoint-4").mkdir()
     # The trainer saves into a folder that is there already.
     (folder / "checkpoint-4/optimizer.pt").symlink_to("/dev/full")
+    (recipe.folder / "go").touch()
     output = running.communicate()[0]
     assert running.returncode == 1 and "Traceback" not in output, output
     assert f"train: no room to write in {folder}" in output
@@ -122,9 +126,10 @@ def test_the_stage_after_a_damaged_checkpoint_uses_the_one_before(finished, tmp_
     (folder,) = (path for path in recipe.folder.glob("checkpoints/*") if path.is_dir())
     for mark in (folder / "finished", *folder.glob("checkpoint-*/whole")):
         mark.unlink()  # none is left
-    running = recipe.start("train")
+    running = start_spy(recipe, LAST_PASS="5")
     while not list(folder.glob("checkpoint-4/whole")):
         assert running.poll() is None, running.communicate()[0]
+        time.sleep(0.05)
     running.kill()
     running.communicate()
     (folder / "checkpoint-4/model.safetensors").write_bytes(b"damaged")

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -98,7 +99,7 @@ def test_every_process_makes_the_same_bytes():
         subprocess.run(
             [sys.executable, "-c", script],
             cwd=REPOSITORY,
-            env={"PYTHONHASHSEED": seed},
+            env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
             check=True,

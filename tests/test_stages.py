@@ -5,6 +5,7 @@
 
 import json
 import re
+import time
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from asr.features import log_mel_of
 from asr.shards import read_shards
 from asr.whisper import load_model
 from tests.recipes import REPOSITORY, Recipe
+from tests.spied import start_spy
 
 
 def lines(path):
@@ -121,9 +123,10 @@ def test_the_whole_ends_in_error_rates(finished):
 
 def kill_after_step_2(recipe):
     """Start a training and kill it when it has saved its second step."""
-    running = recipe.start("train")
+    running = start_spy(recipe, LAST_PASS="3")
     while not list(recipe.folder.glob("checkpoints/*/checkpoint-2/whole")):
         assert running.poll() is None, running.communicate()[0]
+        time.sleep(0.05)
     running.kill()
     running.communicate()
 

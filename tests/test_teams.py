@@ -1,6 +1,5 @@
 """Several people on one recipe: a second clone, a merge, a remote that is damaged (docs/teams.md)."""
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 from tests.provoke import flip
 from tests.repositories import ENVIRONMENT, Repository
+from tests.servers import unused_port
 
 
 class Team:
@@ -36,9 +36,7 @@ class Team:
 @pytest.fixture
 def s3(monkeypatch):
     """A server that plays S3, with a bucket; returns its address."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    port = unused_port()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "any")
         monkeypatch.setitem(ENVIRONMENT, name, "any")

@@ -1,0 +1,58 @@
+"""A training that writes down what it sees, and can be held at a step, to be killed or hindered there."""
+
+import os
+import subprocess
+import sys
+
+from tests.recipes import Recipe
+
+# Runs stages.train, and writes down which labels each process saw in each forward pass. The pass LAST_PASS
+# waits for a file called go.
+SPY = """
+import json
+import os
+import time
+from pathlib import Path
+
+from asr import processes
+from asr.stage import report_errors
+from asr.training.trainer import WhisperTrainer
+from stages import train
+
+start, step, seen = processes.start, WhisperTrainer.training_step, []
+
+
+def training_step(self, model, inputs, *rest):
+    seen.append(inputs["labels"].tolist())
+    while str(len(seen)) == os.environ.get("LAST_PASS") and not Path("go").exists():
+        time.sleep(0.05)
+    return step(self, model, inputs, *rest)
+
+
+WhisperTrainer.training_step = training_step
+processes.start = lambda module, count: start("spy", count)
+with report_errors("train"):
+    train.main()
+    everyone = processes.gather([seen])
+    if processes.is_first():
+        Path("seen.json").write_text(json.dumps(everyone))
+"""
+
+
+def start_spy(recipe: Recipe, **environment: str) -> subprocess.Popen:
+    """Start a training; it writes seen.json, a list of passes for each process."""
+    (recipe.folder / "spy.py").write_text(SPY)
+    return subprocess.Popen(
+        [sys.executable, "-m", "spy"],
+        cwd=recipe.folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": "..:.",
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
