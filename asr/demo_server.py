@@ -98,14 +98,20 @@ class Demo:
         ------
         UnsupportedMediaType: no audio, at once and not in the middle.
         """
+        missing: dict[str, list[str]] = {name: [] for name in self.transcribers}
         try:
-            cut = {name: transcriber.cut(recording, None) for name, transcriber in self.transcribers.items()}
+            cut = {
+                name: transcriber.cut(recording, None, missing[name].append)
+                for name, transcriber in self.transcribers.items()
+            }
         except ValueError as error:
             raise UnsupportedMediaType(f"This is no recording that can be read: {error}") from error
         if not all(cut.values()):
             raise UnsupportedMediaType("This recording has no length.")
         turns = zip_longest(*(self._hear(name, pieces) for name, pieces in cut.items()))
-        return (state for turn in turns for state in turn if state)
+        return (
+            state | {"missing": "".join(missing[state["model"]])} for turn in turns for state in turn if state
+        )
 
     def _hear(self, name: str, pieces: list[Piece]) -> Iterator[dict]:
         """Transcribe with one model, a batch at a time."""

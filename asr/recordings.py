@@ -1,7 +1,8 @@
 """Recordings of any length: read as a stream, cut where it is quiet into pieces that fit a window."""
 
 import io
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import numpy as np
 import soundfile
 import soxr
 
-from asr import audio
+from asr import audio, damage
 from asr.audio import SAMPLE_RATE
 
 BLOCK_S = 30  # of a recording that are decoded at a time
+LENGTH_UNKNOWN = 2**63 - 1  # frames, of a FLAC stream that does not say how many it has
+SEEK_FAILED = 39  # libsndfile's SFE_PSF_FSEEK
+LARGEST_PAGE = 27 + 255 + 255 * 255  # bytes, of Ogg (RFC 3533)
 PAUSE_S = 0.4  # that parts two pieces
 PAUSE = round(PAUSE_S * SAMPLE_RATE)
 LEAD = SAMPLE_RATE // 20  # of a pause that is left before what follows
@@ -33,20 +37,23 @@ class Piece:
     features: np.ndarray | None  # log-mel, float16, shape = (n_mels, n_frames); None where it is silent
 
 
-def pieces(recording: str | Path | bytes, window_s: float, mel_filters: np.ndarray) -> Iterator[Piece]:
+def pieces(
+    recording: str | Path | bytes, window_s: float, mel_filters: np.ndarray, warn: Callable[[str], None]
+) -> Iterator[Piece]:
     """Cut a recording into pieces, one after the other, that leave nothing out.
 
     Parameters
     ----------
     recording: a path, or an encoded file: libsndfile's formats, mp3 among them
     mel_filters: shape = (201, n_mels)
+    warn: is told what is missing from a recording that is cut off, once the rest has come
 
     Raises
     ------
     ValueError: no audio, or samples that are not finite.
     """
     start = 0
-    for samples in cut(read(recording), round(window_s * SAMPLE_RATE)):
+    for samples in cut(read(recording, warn), round(window_s * SAMPLE_RATE)):
         end = start + len(samples)
         features = None
         if np.abs(samples).max() > SILENCE:
@@ -55,24 +62,70 @@ def pieces(recording: str | Path | bytes, window_s: float, mel_filters: np.ndarr
         start = end
 
 
-def read(recording: str | Path | bytes) -> Iterator[np.ndarray]:
-    """Decode and resample a recording block by block; yields float32, shape = (n_samples,), 16 kHz."""
-    file = io.BytesIO(recording) if isinstance(recording, bytes) else str(recording)
+def read(recording: str | Path | bytes, warn: Callable[[str], None]) -> Iterator[np.ndarray]:
+    """Decode and resample a recording block by block; yields float32, shape = (n_samples,), 16 kHz.
+
+    Raises and warns as `pieces` does.
+    """
+    with _open(recording) as sound:
+        rate, decoded, broken = sound.samplerate, 0, ""
+        resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+        for block, broken in _blocks(sound):
+            decoded += len(block)
+            if broken and not decoded:
+                raise ValueError(f"not decodable: {broken}")
+            if not np.isfinite(block).all():
+                raise ValueError("not decodable: samples that are not finite")
+            samples = block.mean(axis=1)
+            yield samples if rate == SAMPLE_RATE else resampler.resample_chunk(samples)
+        if rate != SAMPLE_RATE:
+            yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        declared = 0 if sound.frames == LENGTH_UNKNOWN else sound.frames
+        missing = damage.cut_off(_ends(recording), rate, declared, decoded, sound.extra_info)
+    if missing or broken:
+        warn(missing or f"{decoded / rate:.1f} s are there, then: {broken}")
+
+
+def _open(recording: str | Path | bytes) -> soundfile.SoundFile:
+    """Open a recording, also one whose name is not UTF-8."""
+    file = io.BytesIO(recording) if isinstance(recording, bytes) else os.fsencode(recording)
     try:
-        with soundfile.SoundFile(file) as sound:
-            resampler = soxr.ResampleStream(sound.samplerate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-            blocks = sound.blocks(BLOCK_S * sound.samplerate, dtype="float32", always_2d=True)
-            for block in blocks:
-                if not np.isfinite(block).all():
-                    raise ValueError("not decodable: samples that are not finite")
-                samples = block.mean(axis=1)
-                if sound.samplerate != SAMPLE_RATE:
-                    samples = resampler.resample_chunk(samples)
-                yield samples
-            if sound.samplerate != SAMPLE_RATE:
-                yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise ValueError(f"not decodable: {getattr(error, 'error_string', error)}") from error
+        return soundfile.SoundFile(file)
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: it is called .raw
+        hint = damage.format_hint(_ends(recording))
+        raise ValueError(hint or f"not decodable: {_reason(error)}") from error
+
+
+def _blocks(sound: soundfile.SoundFile) -> Iterator[tuple[np.ndarray, str]]:
+    """Decode all there is; yields float32, shape = (n_samples, n_channels), and what is wrong with the rest.
+
+    `SoundFile.blocks` goes by the header, and fills up what is not there with samples that it gave before.
+    """
+    size, block = BLOCK_S * sound.samplerate, None
+    while block is None or len(block) == size:  # a shorter one is the last
+        block, broken = np.zeros((min(size, sound.frames), sound.channels), np.float32), ""
+        try:
+            block = sound.read(out=block)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            block = block[: np.flatnonzero(block.any(axis=1)).max(initial=-1) + 1]
+            # soundfile seeks after reading: at the end of a stream of unknown length that fails.
+            if not (sound.frames == LENGTH_UNKNOWN and getattr(error, "code", None) == SEEK_FAILED):
+                broken = _reason(error)
+        yield block, broken
+        if broken:
+            return
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "error_string", str(error)).rstrip(".")  # str(error) names an object in memory
+
+
+def _ends(recording: str | Path | bytes) -> bytes:
+    """Return the beginning and the end of an encoded file, in which is seen what is wrong with it."""
+    with io.BytesIO(recording) if isinstance(recording, bytes) else Path(recording).open("rb") as file:
+        start = file.read(LARGEST_PAGE)
+        file.seek(max(len(start), file.seek(0, os.SEEK_END) - LARGEST_PAGE))
+        return start + file.read()
 
 
 def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:

@@ -8,43 +8,65 @@ subtitles are those of the pieces.
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-import soundfile
 import transformers
+from safetensors import SafetensorError
 from transformers import GenerationConfig, WhisperForConditionalGeneration, WhisperProcessor
 
 from asr import decoding, recordings, whisper
 from asr.stage import report_errors
 from asr.subtitles import FORMATS, Segment
+from asr.transcribe_files import find, outputs, write
 
 MODEL = Path("data/model")
 MAX_IDS = 444  # 448 positions less the four ids of the prompt
 SHORTEST_PIECE_S = 1.0
 HOLD_S = 3600  # of recordings whose features are held at a time, to be sorted into batches
-SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".opus", ".oga", ".aif"}
 logger = logging.getLogger("transcribe")
 
 
 class Transcriber:
-    """A model that is ready to listen."""
+    """A model that is ready to listen.
+
+    Raises
+    ------
+    ValueError: it has no languages, or does not say which one it writes, or its weights are not whole.
+    """
 
     def __init__(self, folder: Path, language: str | None, batch_size: int, num_beams: int) -> None:
         settings = GenerationConfig.from_pretrained(folder)
+        if not getattr(settings, "is_multilingual", True) or not hasattr(settings, "lang_to_id"):
+            raise ValueError(
+                f"{folder} knows no languages: it is for English alone, as whisper-small.en is, or its"
+                " generation_config.json is too old to have lang_to_id: take a multilingual model of today"
+            )
         self.language = language or getattr(settings, "language", None)
         if not self.language:
             raise ValueError(f"{folder} does not say which language it writes: give --language")
         self.task = getattr(settings, "task", None) or "transcribe"
         self.processor: WhisperProcessor = whisper.load_processor(folder, self.language, self.task)
-        self.model: WhisperForConditionalGeneration = whisper.load_for_transcription(folder)
+        try:
+            self.model: WhisperForConditionalGeneration = whisper.load_for_transcription(folder)
+        except SafetensorError as error:
+            raise ValueError(
+                f"the weights in {folder} are not whole ({error}): delete the folder and run `dvc pull` or"
+                " `dvc repro`, or copy it again"
+            ) from error
         self.batch_size, self.num_beams = batch_size, num_beams
 
-    def cut(self, recording: Path | bytes, piece_s: float | None) -> list[recordings.Piece]:
-        """Cut a recording into pieces of at most `piece_s` seconds, or of the model's window."""
+    def cut(
+        self, recording: Path | bytes, piece_s: float | None, warn: Callable[[str], None]
+    ) -> list[recordings.Piece]:
+        """Cut a recording into pieces of at most `piece_s` seconds, or of the model's window.
+
+        `warn` is told what is missing from a recording that is cut off.
+        """
         window_s = whisper.window_s(self.model)
         mel_filters = self.processor.feature_extractor.mel_filters
-        return list(recordings.pieces(recording, min(piece_s or window_s, window_s), mel_filters))
+        return list(recordings.pieces(recording, min(piece_s or window_s, window_s), mel_filters, warn))
 
     def hear(self, cut: list[list[recordings.Piece]]) -> list[list[Segment]]:
         """Transcribe the pieces of several recordings, sorted into batches all together."""
@@ -70,32 +92,6 @@ class Transcriber:
         ]
 
 
-def find(names: list[str]) -> list[Path | None]:
-    """List the recordings that names stand for: files, all audio files below folders, None for `-`.
-
-    Raises
-    ------
-    FileNotFoundError: no such file, or a folder without a recording.
-    """
-    found: list[Path | None] = []
-    for name in names:
-        path = Path(name)
-        if name == "-":
-            found.append(None)
-        elif path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise FileNotFoundError(
-                    f"{path}: no recording below this folder ({', '.join(sorted(SUFFIXES))})"
-                )
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise FileNotFoundError(f"no file or folder {path}")
-    return found
-
-
 def transcripts(
     transcriber: Transcriber, found: list[Path | None], piece_s: float | None
 ) -> Iterator[tuple[str, list[Segment] | None]]:
@@ -104,8 +100,9 @@ def transcripts(
     for number, path in enumerate(found, 1):
         names.append(str(path) if path else "stdin")
         try:
-            cut.append(transcriber.cut(path or sys.stdin.buffer.read(), piece_s))
-        except ValueError as error:
+            warn = partial(logger.warning, "%s: cut off: %s", names[-1])
+            cut.append(transcriber.cut(_take(path), piece_s, warn))
+        except (ValueError, OSError) as error:
             logger.error("%s: %s", names[-1], error)
             cut.append(None)
         else:
@@ -118,7 +115,14 @@ def transcripts(
             names, cut, held_s = [], [], 0.0
 
 
-def main() -> None:
+def _take(path: Path | None) -> Path | bytes:
+    """Read what can be read only once, standard input and named pipes; a file is left to be streamed."""
+    if path is None:
+        return sys.stdin.buffer.read()
+    return path.read_bytes() if path.is_fifo() else path
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m asr.transcribe", description=__doc__.splitlines()[0])
     parser.add_argument("recordings", nargs="+", help="files, folders, or - for standard input")
     parser.add_argument(
@@ -127,6 +131,7 @@ def main() -> None:
     parser.add_argument("--language", help="what to write, where the model does not say")
     parser.add_argument("--format", choices=FORMATS, default="txt")
     parser.add_argument("--out", type=Path, help="folder to write to, a file a recording")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that --out has already")
     parser.add_argument(
         "--piece-s", type=float, help="longest piece in seconds (default: the model's window)"
     )
@@ -135,13 +140,25 @@ def main() -> None:
     args = parser.parse_args()
     if not (args.model / "config.json").exists():
         raise FileNotFoundError(f"no model in {args.model}: run `dvc repro` or `dvc pull`, or give --model")
-    if args.piece_s is not None and args.piece_s < SHORTEST_PIECE_S:
+    if args.piece_s is not None and not args.piece_s >= SHORTEST_PIECE_S:  # nan is not either
         raise ValueError(f"--piece-s is {args.piece_s}: it takes {SHORTEST_PIECE_S} or more")
+    for option, value in (("--batch-size", args.batch_size), ("--num-beams", args.num_beams)):
+        if value < 1:
+            raise ValueError(f"{option} is {value}: it takes 1 or more")
+    return args
+
+
+def main() -> None:
+    args = _arguments()
     found = find(args.recordings)
-    files = _outputs(found, args.out, args.format) if args.out else None
     if args.format in ("srt", "vtt") and len(found) > 1 and not args.out:
         raise ValueError(f"{len(found)} recordings make as many .{args.format} files: give --out FOLDER")
+    files = outputs(found, args.out, args.format, args.overwrite) if args.out else None
+    # A name need not be UTF-8: what it has instead is written as it is, or as JSON escapes it.
+    errors = "backslashreplace" if args.format == "json" else "surrogateescape"
+    sys.stdout.reconfigure(encoding="utf-8", errors=errors)
     transformers.utils.logging.disable_progress_bar()  # of loading weights; ours is enough
+    transformers.utils.logging.set_verbosity_error()  # or it comments on how it is asked to generate
     transcriber = Transcriber(args.model, args.language, args.batch_size, args.num_beams)
     bad = 0
     for number, (name, segments) in enumerate(transcripts(transcriber, found, args.piece_s)):
@@ -150,8 +167,7 @@ def main() -> None:
             continue
         text = FORMATS[args.format](name, segments)
         if files:
-            files[number].parent.mkdir(parents=True, exist_ok=True)
-            files[number].write_text(text, encoding="utf-8")
+            write(files[number], text, errors)
         else:
             header = f"{name}: " if args.format == "txt" and len(found) > 1 else ""
             sys.stdout.write(header + text)
@@ -160,20 +176,10 @@ def main() -> None:
         raise ValueError(f"{bad} of {len(found)} recordings could not be read; the others are done")
 
 
-def _outputs(found: list[Path | None], out: Path, suffix: str) -> list[Path]:
-    """Name a file for each recording.
-
-    Raises
-    ------
-    ValueError: two recordings would be written to the same one.
-    """
-    files = [out / f"{path.stem if path else 'stdin'}.{suffix}" for path in found]
-    for file in files:
-        if files.count(file) > 1:
-            raise ValueError(f"--out: two recordings are called {file.stem}: transcribe them apart")
-    return files
-
-
 if __name__ == "__main__":
-    with report_errors("transcribe", alone=False):
-        main()
+    try:
+        with report_errors("transcribe", alone=False):
+            main()
+    except KeyboardInterrupt:
+        print("transcribe: interrupted; what is written is whole", file=sys.stderr)
+        sys.exit(130)  # 128 + SIGINT, as shells count it

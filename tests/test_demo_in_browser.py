@@ -79,7 +79,7 @@ def run(address, demo):
 def heard(transcribers, recording: bytes) -> dict[str, str]:  # noqa: F811
     """Return the text of each model, as `python -m asr.transcribe` gives it."""
     return {
-        name: plain("", model.hear([model.cut(recording, None)])[0]).strip()
+        name: plain("", model.hear([model.cut(recording, None, print)])[0]).strip()
         for name, model in transcribers.items()
     }
 

@@ -18,7 +18,7 @@ from asr.sources import sample
 from asr.subtitles import Segment, plain
 from asr.transcribe import Transcriber, transcripts
 from tests.recipes import REPOSITORY
-from tests.test_audio import encoded
+from tests.test_audio import encoded, speechlike
 
 FEW = {"train_clips": 1, "train_voices": 1, "test_clips": 5, "test_voices": 5, "bad_clips": 0, "seed": 3}
 BATCH_SIZE = 2
@@ -97,6 +97,13 @@ def test_of_a_long_recording_both_models_report_in_turns(client, transcribers, l
 def test_what_is_no_audio_is_refused(client, recording, message):
     response = client.post("/transcribe", data=recording)
     assert response.status_code == 415 and message in response.text
+
+
+def test_of_a_recording_that_is_cut_off_the_rest_is_heard_and_it_is_said(client):
+    whole = encoded(speechlike(2 * 16_000), 16_000, format="WAV")
+    assert [state["missing"] for state in transcribed(client, whole)] == ["", ""]
+    states = transcribed(client, whole[: len(whole) // 2])
+    assert [state["missing"] for state in states] == ["1.0 s are there of 2.0 s"] * 2
 
 
 def test_silence_is_no_text(client):
@@ -185,7 +192,7 @@ class Slow:
     def __init__(self, count):
         self.count, self.heard = count, 0
 
-    def cut(self, recording, piece_s):
+    def cut(self, recording, piece_s, warn):
         return [Piece(number, number + 1, None) for number in range(self.count)]
 
     def hear(self, cut):

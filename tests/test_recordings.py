@@ -1,12 +1,21 @@
+import os
+import re
+
 import numpy as np
 import pytest
 from transformers import WhisperFeatureExtractor
 
 from asr import audio, recordings
 from tests.test_audio import encoded, speechlike
+from tests.test_damage import KINDS
+from tests.test_damage import encoded as encoded_as
 
 MEL_FILTERS = WhisperFeatureExtractor().mel_filters
 SECOND = audio.SAMPLE_RATE
+
+
+def refuse(missing):
+    raise AssertionError(f"a whole recording is taken for one that is cut off: {missing}")
 
 
 def in_blocks(samples, size=50_000):
@@ -41,7 +50,12 @@ def test_cuts_are_made_in_the_pauses():
 
 @pytest.mark.parametrize(
     ("rate", "channels", "kind"),
-    [(48_000, 1, {"format": "MP3"}), (44_100, 2, {"format": "FLAC"}), (16_000, 1, {"format": "WAV"})],
+    [
+        (48_000, 1, {"format": "MP3"}),
+        (44_100, 2, {"format": "FLAC"}),
+        (16_000, 1, {"format": "WAV"}),
+        (24_000, 2, {"format": "OGG", "subtype": "VORBIS"}),
+    ],
 )
 def test_a_stream_is_what_the_stages_decode(rate, channels, kind, tmp_path):
     samples = speechlike(40 * rate)
@@ -49,7 +63,7 @@ def test_a_stream_is_what_the_stages_decode(rate, channels, kind, tmp_path):
     (tmp_path / "recording").write_bytes(data)
     expected = audio.resample(*audio.decode(data))
     for recording in (data, tmp_path / "recording"):
-        found = np.concatenate(list(recordings.read(recording)))
+        found = np.concatenate(list(recordings.read(recording, refuse)))
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -58,14 +72,14 @@ def test_a_short_recording_has_the_features_of_the_stages():
     samples = speechlike(2 * SECOND)
     samples[SECOND : SECOND + SECOND // 2] = 0  # a pause, at which a longer one would be cut
     data = encoded(samples, SECOND, format="WAV", subtype="FLOAT")
-    (piece,) = recordings.pieces(data, 3, MEL_FILTERS)
+    (piece,) = recordings.pieces(data, 3, MEL_FILTERS, refuse)
     assert (piece.start_s, piece.end_s) == (0, 2)
     np.testing.assert_array_equal(piece.features, audio.log_mel(samples, MEL_FILTERS).astype(np.float16))
 
 
 def test_silence_is_not_listened_to():
     samples = np.concatenate([speechlike(3 * SECOND), np.zeros(9 * SECOND, np.float32)])
-    pieces = list(recordings.pieces(encoded(samples, SECOND, format="WAV"), 3, MEL_FILTERS))
+    pieces = list(recordings.pieces(encoded(samples, SECOND, format="WAV"), 3, MEL_FILTERS, refuse))
     assert pieces[0].features is not None and pieces[-1].features is None
     assert pieces[-1].end_s == 12
     assert [piece.start_s for piece in pieces[1:]] == [piece.end_s for piece in pieces[:-1]]
@@ -78,7 +92,7 @@ def test_silence_is_not_listened_to():
 )
 def test_what_is_no_audio_is_refused(data):
     with pytest.raises(ValueError, match="not decodable"):
-        list(recordings.read(data))
+        list(recordings.read(data, refuse))
 
 
 def test_a_pause_always_parts_two_sentences_and_the_second_begins_at_once():
@@ -87,3 +101,80 @@ def test_a_pause_always_parts_two_sentences_and_the_second_begins_at_once():
     samples = np.concatenate([part for s in said for part in (speechlike(round(s * SECOND)), silence)])
     pieces = list(recordings.cut(in_blocks(samples), 5 * SECOND))
     assert [len(piece) / SECOND for piece in pieces] == pytest.approx([s + 0.6 for s in said], abs=0.12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_file", [False, True])
+def test_of_a_recording_that_is_cut_off_the_rest_is_kept_and_it_is_said(kind, is_file, tmp_path):
+    data = encoded_as(kind, seconds=70)
+    whole = np.concatenate(list(recordings.read(data, refuse)))
+    (tmp_path / "recording").write_bytes(cut := data[: int(0.52 * len(data))])
+    said = []
+    found = np.concatenate(list(recordings.read(tmp_path / "recording" if is_file else cut, said.append)))
+    seconds = len(found) / SECOND
+    assert seconds == pytest.approx(0.52 * 70, abs=3)
+    if kind in ("wav", "flac", "mp3"):
+        assert said == [f"{seconds:.1f} s are there of 70.0 s"]
+    else:
+        assert said == ["the last page is not whole"]
+    last = len(found) - SECOND // 2  # what a decoder made of the last bytes may differ
+    np.testing.assert_allclose(found[:last], whole[:last], atol=1e-4)
+
+
+def test_what_the_end_of_a_large_ogg_says_is_looked_at_without_the_rest(tmp_path):
+    data = encoded_as("ogg", seconds=70)
+    assert len(data) > 4 * recordings.LARGEST_PAGE
+    (tmp_path / "recording").write_bytes(data)
+    ends = recordings._ends(tmp_path / "recording")
+    assert ends == data[: recordings.LARGEST_PAGE] + data[-recordings.LARGEST_PAGE :]
+    assert ends == recordings._ends(data)
+    for size in (10, recordings.LARGEST_PAGE + 10):
+        assert recordings._ends(data[:size]) == data[:size]
+
+
+def without_length(kind):
+    """Return what a program writes to a pipe: it cannot go back to put the length into the header."""
+    data = bytearray(encoded_as(kind, seconds=40))
+    if kind == "wav":
+        at = data.index(b"data") + 4
+        data[at : at + 4] = (2**32 - 1).to_bytes(4, "little")
+    else:
+        # STREAMINFO's last four bits and the next four bytes: samples (RFC 9639, section 8.2)
+        at = data.index(b"fLaC") + 8 + 13
+        data[at] &= 0xF0
+        data[at + 1 : at + 5] = bytes(4)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+def test_a_stream_of_unknown_length_is_whole(kind):
+    found = np.concatenate(list(recordings.read(without_length(kind), refuse)))
+    assert len(found) / SECOND == pytest.approx(40, abs=0.01)
+
+
+def test_a_stream_of_unknown_length_that_breaks_off_is_said():
+    data, said = without_length("flac"), []
+    found = np.concatenate(list(recordings.read(data[: len(data) // 2], said.append)))
+    assert len(found) / SECOND == pytest.approx(20, abs=2)
+    assert re.fullmatch(rf"{len(found) / SECOND:.1f} s are there, then: .*lost sync", *said)
+
+
+def test_a_name_that_is_not_utf_8_is_one_like_others(tmp_path):
+    data = encoded(speechlike(SECOND), SECOND, format="WAV")
+    file = tmp_path / os.fsdecode(b"b\xff.wav")
+    file.write_bytes(data)
+    assert len(np.concatenate(list(recordings.read(file, refuse)))) == SECOND
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("call.m4a", b"\0\0\0\x1cftypM4A " + bytes(100), "MPEG-4 (m4a, AAC) is not decoded here, wav, flac"),
+        ("photo.raw", b"II*\0" + bytes(100), "not decodable: samplerate must be specified"),
+        ("call.wav", b"a text file", "not decodable: Format not recognised"),
+    ],
+)
+def test_why_a_file_cannot_be_read_is_said(tmp_path, name, data, message):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        list(recordings.read(tmp_path / name, refuse))

@@ -3,8 +3,12 @@
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -14,6 +18,8 @@ from asr import audio
 from asr.shards import read_shards
 from tests.recipes import REPOSITORY, Recipe
 from tests.test_audio import encoded, speechlike
+
+BASE = REPOSITORY / "sample/base"
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +38,32 @@ def clips(finished, tmp_path_factory):
 
 
 @pytest.fixture
-def transcribe(finished, tmp_path):
+def start(tmp_path):
+    """A function that starts the command."""
+
+    def start(*args, environment=None):
+        model = () if "--model" in args else ("--model", str(BASE), "--language", "sinhalese")
+        return subprocess.Popen(
+            [sys.executable, "-m", "asr.transcribe", *map(str, args), *model],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"} | (environment or {}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    return start
+
+
+@pytest.fixture
+def transcribe(start):
     """A function that runs the command and returns what it wrote to standard output and error."""
 
-    def run(*args, code=0, **kwargs):
-        model = () if "--model" in args else ("--model", str(finished.folder / "data/pretrained"))
-        language = () if "--model" in args else ("--language", "sinhalese")
-        done = subprocess.run(
-            [sys.executable, "-m", "asr.transcribe", *map(str, args), *model, *language],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"},
-            capture_output=True,
-            **kwargs,
-        )
-        assert done.returncode == code, done.stderr.decode()
-        return done.stdout.decode(), done.stderr.decode()
+    def run(*args, code=0, input=b"", **kwargs):
+        with start(*args, **kwargs) as process:
+            output, errors = process.communicate(input)
+        assert process.returncode == code, errors.decode()
+        return output.decode(errors="surrogateescape"), errors.decode()
 
     return run
 
@@ -105,7 +122,11 @@ def test_silence_is_an_empty_transcript(transcribe, tmp_path):
         (["."], "no recording below this folder"),
         (["a.wav", "--model", "nowhere"], "no model in nowhere: run `dvc repro`"),
         (["a.wav", "--piece-s", "0.1"], "it takes 1.0 or more"),
+        (["a.wav", "--piece-s", "nan"], "--piece-s is nan: it takes 1.0 or more"),
+        (["a.wav", "--batch-size", "0"], "--batch-size is 0: it takes 1 or more"),
+        (["a.wav", "--num-beams", "0"], "--num-beams is 0: it takes 1 or more"),
         (["a.wav", "a.wav", "--format", "vtt"], "give --out FOLDER"),
+        (["a.wav", "--out", "a.wav"], "--out a.wav is no folder in which a file can be made"),
         (["a.wav", "a.wav", "--out", "here"], "two recordings are called a"),
         (["a.wav", "--model", str(REPOSITORY / "sample/base")], "which language it writes: give --language"),
     ],
@@ -117,3 +138,113 @@ def test_what_cannot_be_done_says_what_to_do(transcribe, tmp_path, args, message
     output, errors = transcribe(*args, code=1)
     assert message in errors and "Traceback" not in errors
     assert output == "" and not (tmp_path / "here").exists()
+
+
+@pytest.fixture
+def spoken(tmp_path):
+    """A recording of 12 s with pauses, and what the model writes of its first half and of all of it."""
+    samples = np.concatenate([speechlike(audio.SAMPLE_RATE * 5 // 2), np.zeros(audio.SAMPLE_RATE // 2)] * 4)
+    (tmp_path / "spoken.wav").write_bytes(encoded(samples, audio.SAMPLE_RATE, format="WAV"))
+    return tmp_path / "spoken.wav"
+
+
+def test_a_recording_that_is_cut_off_is_transcribed_and_it_is_said(transcribe, spoken, tmp_path):
+    whole, errors = transcribe("spoken.wav")
+    assert "cut off" not in errors
+    (tmp_path / "cut.wav").write_bytes(cut := spoken.read_bytes()[: 6 * 2 * audio.SAMPLE_RATE])
+    for name, recording in (("cut.wav", b""), ("-", cut)):
+        text, errors = transcribe(name, input=recording)
+        assert text.strip() and whole.startswith(text.strip()) and len(text) < 0.7 * len(whole)
+        assert f"{name.replace('-', 'stdin')}: cut off: 6.0 s are there of 12.0 s\n" in errors
+
+
+def test_nothing_but_how_far_it_is_is_said_of_what_goes_well(transcribe, spoken):
+    for beams in ("1", "2"):
+        _, errors = transcribe("spoken.wav", "--num-beams", beams)
+        assert re.fullmatch(r"(transcribe: .* pieces.*\n)+", errors)
+
+
+def test_one_bad_file_in_a_folder_keeps_nothing_from_the_others(transcribe, spoken, tmp_path):
+    for name in ("photo.raw", "call.m4a", "a.wav"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x1cftyp")
+    output, errors = transcribe(".", "photo.raw", code=1)
+    assert output.startswith("spoken.wav: ") and output.count("\n") == 1
+    assert "left out 1 in formats that are not decoded here (call.m4a)" in errors
+    assert "photo.raw: MPEG-4" in errors and "2 of 3 recordings could not be read" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("kind", ["txt", "json"])
+def test_names_and_terminals_that_are_not_utf_8(transcribe, spoken, tmp_path, kind):
+    odd = spoken.rename(tmp_path / os.fsdecode(b"b\xff.wav"))
+    as_latin = {"environment": {"PYTHONIOENCODING": "latin-1"}}
+    expected, _ = transcribe(odd.name, odd.name, "--format", kind)
+    output, _ = transcribe(odd.name, odd.name, "--format", kind, **as_latin)
+    assert output == expected and re.search("[\u0d80-\u0dff]{3}", output)
+    if kind == "json":
+        assert [json.loads(line)["recording"] for line in output.encode().splitlines()] == [odd.name] * 2
+    else:
+        assert output.startswith(f"{odd.name}: ")
+    transcribe(odd.name, "--format", kind, "--out", "heard")
+    written = tmp_path / "heard" / os.fsdecode(f"b\udcff.{kind}")
+    assert written.read_bytes().decode(errors="surrogateescape") in expected.replace(f"{odd.name}: ", "")
+
+
+def test_what_somebody_has_corrected_is_replaced_only_if_that_is_asked_for(transcribe, spoken, tmp_path):
+    corrected = tmp_path / "heard/spoken.srt"
+    corrected.parent.mkdir()
+    corrected.write_text("by hand")
+    command = ("spoken.wav", "--format", "srt", "--out", "heard")
+    # A model that cannot be loaded: it is not even tried.
+    _, errors = transcribe(*command, "--model", str(no_weights(tmp_path)), code=1)
+    assert "heard/spoken.srt): give another folder, or --overwrite" in errors
+    assert corrected.read_text() == "by hand"
+    transcribe(*command, "--overwrite")
+    assert corrected.read_text().startswith("1\n00:00:00,000 --> ")
+    assert list(corrected.parent.iterdir()) == [corrected]
+
+
+def no_weights(folder):
+    """Copy the model less half of its weights."""
+    shutil.copytree(BASE, folder / "model")
+    weights = folder / "model/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1_000_000])
+    return folder / "model"
+
+
+def test_weights_that_are_cut_off_say_what_to_do(transcribe, spoken, tmp_path):
+    _, errors = transcribe("spoken.wav", "--model", no_weights(tmp_path), "--language", "tamil", code=1)
+    assert "are not whole" in errors and "`dvc pull`" in errors and "Traceback" not in errors
+
+
+@pytest.mark.parametrize("change", [{"is_multilingual": False}, {"lang_to_id": None}])
+def test_a_model_without_languages_is_refused(transcribe, spoken, tmp_path, change):
+    shutil.copytree(BASE, tmp_path / "model")
+    settings = tmp_path / "model/generation_config.json"
+    changed = json.loads(settings.read_text()) | change
+    settings.write_text(json.dumps({key: value for key, value in changed.items() if value is not None}))
+    _, errors = transcribe("spoken.wav", "--model", "model", "--language", "english", code=1)
+    assert "model knows no languages" in errors and "multilingual" in errors and "Traceback" not in errors
+
+
+def test_a_named_pipe_is_read_as_standard_input_is(transcribe, spoken, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    recording = spoken.read_bytes()
+    threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[recording], daemon=True).start()
+    assert transcribe("pipe")[0] == transcribe("-", input=recording)[0] != "\n"
+
+
+def test_ctrl_c_ends_it_with_a_line(start, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with start("pipe") as process:
+        while process.poll() is None:
+            try:
+                writer = os.open(tmp_path / "pipe", os.O_WRONLY | os.O_NONBLOCK)
+                break
+            except OSError:  # it does not read yet
+                time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+        os.close(writer)
+    assert process.returncode == 130
+    assert errors.decode() == "transcribe: interrupted; what is written is whole\n"

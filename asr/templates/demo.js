@@ -146,7 +146,7 @@ async function* lines(stream) {
   }
 }
 
-function showProgress({ model, text, heard_s, of_s, took_s }) {
+function showProgress({ model, text, heard_s, of_s, took_s, missing }) {
   const card = document.getElementById(model);
   const paragraph = document.createElement("p");
   paragraph.dir = "auto";
@@ -156,7 +156,8 @@ function showProgress({ model, text, heard_s, of_s, took_s }) {
   bar.value = heard_s / of_s;
   bar.hidden = heard_s === of_s;
   const soFar = heard_s === of_s ? "" : `${spoken(heard_s)} of `;
-  card.querySelector(".took").textContent = `${soFar}${spoken(of_s)} heard in ${spoken(took_s)}`;
+  const cutOff = missing && `. The recording is cut off: ${missing}`;
+  card.querySelector(".took").textContent = `${soFar}${spoken(of_s)} heard in ${spoken(took_s)}${cutOff}`;
 }
 
 function setBusy(busy) {

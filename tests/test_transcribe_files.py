@@ -1,0 +1,73 @@
+"""Which files a command's names stand for, and which files it may write."""
+
+import os
+
+import pytest
+
+from asr.transcribe_files import SUFFIXES, find, outputs, write
+
+
+def touched(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_recordings_below_a_folder_are_found_and_what_is_none_is_left_alone(tmp_path, caplog):
+    folder = touched(tmp_path, "b.MP3", "a/c.opus", "notes.txt", "photo.raw", "f.wav/g.flac")
+    assert find([str(folder)]) == [folder / name for name in ("a/c.opus", "b.MP3", "f.wav/g.flac")]
+    assert not caplog.records and ".wav" in SUFFIXES
+
+
+def test_what_a_folder_has_in_other_formats_is_counted_and_named(tmp_path, caplog):
+    folder = touched(tmp_path, "a.m4a", "b.wav", "c.webm", "d.AMR", "e.mp4", "f.mp4")
+    assert find([str(folder)]) == [folder / "b.wav"]
+    (warning,) = caplog.messages
+    named = f"{folder / 'a.m4a'}, {folder / 'c.webm'}, {folder / 'd.AMR'}, …"
+    assert f"left out 5 in formats that are not decoded here ({named}): convert to wav, flac" in warning
+
+
+def test_a_folder_of_other_formats_alone_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no recording below this folder \(1 in formats .*a\.m4a"):
+        find([str(touched(tmp_path, "a.m4a"))])
+
+
+def test_a_named_pipe_is_a_recording_and_standard_input_is_one_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert find([str(tmp_path / "pipe"), "-"]) == [tmp_path / "pipe", None]
+    with pytest.raises(ValueError, match="standard input can be read once"):
+        find(["-", "a.wav", "-"])
+
+
+def test_files_that_are_there_are_replaced_only_if_that_is_asked_for(tmp_path):
+    found = [tmp_path / f"{name}.wav" for name in "abc"]
+    out = touched(tmp_path, "a.srt", "c.srt")
+    with pytest.raises(FileExistsError, match=r"2 of 3 files .* \(.*a.srt, .*c.srt\).*--overwrite"):
+        outputs(found, out, "srt", overwrite=False)
+    assert outputs(found, out, "srt", overwrite=True) == [out / f"{name}.srt" for name in "abc"]
+    (out / "b.srt").mkdir()
+    with pytest.raises(FileExistsError, match=r"1 of 3 files are there already \(.*b.srt\)"):
+        outputs(found, out, "srt", overwrite=True)
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "/proc/1"])
+def test_where_nothing_can_be_written_is_refused(tmp_path, out):
+    touched(tmp_path, "file")
+    with pytest.raises(ValueError, match="is no folder in which a file can be made"):
+        outputs([None], tmp_path / out, "txt", overwrite=False)
+
+
+def test_a_folder_to_write_to_is_made_and_empty(tmp_path):
+    assert outputs([None], tmp_path / "a/b", "vtt", overwrite=False) == [tmp_path / "a/b/stdin.vtt"]
+    assert list((tmp_path / "a/b").iterdir()) == []
+
+
+def test_a_file_is_written_as_a_whole_or_not_at_all(tmp_path):
+    file = tmp_path / ("x" * 251 + ".srt")  # as long as names can be
+    write(file, "old\n", "strict")
+    with pytest.raises(UnicodeEncodeError):
+        write(file, "new \udcff", "strict")
+    assert file.read_text() == "old\n" and list(tmp_path.iterdir()) == [file]
+    write(file, "new \udcff", "surrogateescape")
+    assert file.read_bytes() == b"new \xff"
