@@ -27,7 +27,7 @@ def test_a_missing_file_ends_with_its_message(tmp_path):
 def test_a_value_error_of_ours_ends_with_its_message():
     with pytest.raises(SystemExit) as end, report_errors("featurize"):
         decode(b"no audio")
-    assert str(end.value)== "featurize: Format not recognised"
+    assert str(end.value) == "featurize: Format not recognised"
 
 
 def test_a_value_error_of_a_library_keeps_its_traceback():
