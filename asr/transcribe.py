@@ -158,7 +158,6 @@ def main() -> None:
     errors = "backslashreplace" if args.format == "json" else "surrogateescape"
     sys.stdout.reconfigure(encoding="utf-8", errors=errors)
     transformers.utils.logging.disable_progress_bar()  # of loading weights; ours is enough
-    transformers.utils.logging.set_verbosity_error()  # or it comments on how it is asked to generate
     transcriber = Transcriber(args.model, args.language, args.batch_size, args.num_beams)
     bad = 0
     for number, (name, segments) in enumerate(transcripts(transcriber, found, args.piece_s)):

@@ -1,5 +1,6 @@
 """Whisper checkpoints: load, set the language, shorten the audio window, save."""
 
+import logging
 from pathlib import Path
 
 import torch
@@ -38,6 +39,9 @@ def load_model(folder: str | Path, **settings) -> WhisperForConditionalGeneratio
     model = WhisperForConditionalGeneration.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, **settings
     )
+    # Or transformers comments, batch by batch, on how Whisper's own generate() calls it, on a mask that the
+    # encoder has no use for, and on max_new_tokens beside the published max_length.
+    logging.getLogger("transformers.generation.utils").setLevel(logging.ERROR)
     # Whisper's encoder positions are fixed sinusoids; transformers 5.23 forgets that while loading.
     model.model.encoder.embed_positions.requires_grad_(False)
     return model

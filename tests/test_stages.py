@@ -121,6 +121,12 @@ def test_the_whole_ends_in_error_rates(finished):
     assert metrics["finetuned"]["utterances"] == 6
 
 
+def test_no_library_comments_on_how_it_is_asked_to_generate(finished):
+    for model in ("pretrained", "finetuned"):
+        assert re.fullmatch(r"(transcribe: .*\n)+", finished.output[model])
+    assert "max_new_tokens" not in finished.output["train"]
+
+
 def kill_after_step_2(recipe):
     """Start a training and kill it when it has saved its second step."""
     running = start_spy(recipe, LAST_PASS="3")
