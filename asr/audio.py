@@ -6,6 +6,7 @@ so that a five second clip is stored and computed as five seconds.
 """
 
 import io
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -13,7 +14,7 @@ import soundfile
 import soxr
 import torch
 
-from asr.damage import cut_off, format_hint
+from asr.damage import FRAMES_UNKNOWN, cut_off, format_hint, reason
 
 SAMPLE_RATE = 16_000  # Hz, of every Whisper model
 N_FFT = 400  # samples, 25 ms
@@ -23,6 +24,7 @@ POSITIONS_PER_SECOND = FRAMES_PER_SECOND // 2  # the encoder's second convolutio
 
 LONGEST_S = 600  # of a clip that is decoded at all
 RATES = (4_000, 384_000)  # Hz; outside of them it is the header that is wrong
+SEEK_FAILED = 39  # libsndfile's SFE_PSF_FSEEK
 BLOCK_SAMPLES = 2**20  # decoded at a time, of all channels: a header may promise any number of samples
 
 # log10 of the power is clipped to this many decades below the clip's maximum, then (x + 4) / 4
@@ -44,19 +46,18 @@ def decode(data: bytes) -> tuple[np.ndarray, int]:
     ------
     ValueError: the bytes are no audio, or contain no sample, or samples that are not finite.
     OverflowError: longer than LONGEST_S.
-    EOFError: the file says that it is longer than it is.
+    EOFError: the file says that it is longer than it is, or is longer than can be decoded.
     """
+    stream = io.BytesIO(data)
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(stream) as file:
             rate, declared, log = file.samplerate, file.frames, file.extra_info
             if not RATES[0] <= rate <= RATES[1]:
                 raise ValueError(f"a sample rate of {rate} Hz")
             samples = _mono(file)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        # Not str(error), which names an object in memory, another one in every run.
-        reason = getattr(error, "error_string", str(error)).rstrip(".")
-        raise ValueError(format_hint(data) or reason) from error
-    missing = cut_off(data, rate, declared, len(samples), log)
+        raise ValueError(format_hint(data) or reason(error)) from error
+    missing = cut_off(data, rate, declared, len(samples), stream.tell() / len(data), log)
     if missing:
         raise EOFError(missing)
     if len(samples) == 0:
@@ -67,15 +68,39 @@ def decode(data: bytes) -> tuple[np.ndarray, int]:
 
 
 def _mono(file: soundfile.SoundFile) -> np.ndarray:
-    """Read all there is, not what the header promises; the channels' mean."""
-    at_once = max(1, BLOCK_SAMPLES // file.channels)
-    blocks, length = [np.zeros(0, np.float32)], 0
-    while len(block := file.read(at_once, dtype="float32", always_2d=True)):
+    """Read a clip; the channels' mean."""
+    parts, length = [], 0
+    for block, broken in blocks(file, max(1, BLOCK_SAMPLES // file.channels)):
+        if broken:
+            raise ValueError(broken)
         length += len(block)
         if length > LONGEST_S * file.samplerate:
             raise OverflowError(f"longer than {LONGEST_S} s")
-        blocks.append(block[:, 0] if file.channels == 1 else block.mean(axis=1))
-    return np.concatenate(blocks)
+        parts.append(block[:, 0] if file.channels == 1 else block.mean(axis=1))
+    return np.concatenate(parts)
+
+
+def blocks(file: soundfile.SoundFile, size: int) -> Iterator[tuple[np.ndarray, str]]:
+    """Decode all there is, not what the header promises, `size` samples of each channel at a time.
+
+    `SoundFile.blocks` goes by the header, and fills up what is not there with samples that it gave before.
+
+    Yields
+    ------
+    float32, shape = (n_samples, n_channels), and what is wrong with the rest, "" if nothing is
+    """
+    while True:
+        block, broken = np.zeros((min(size, file.frames), file.channels), np.float32), ""
+        try:
+            block = file.read(out=block)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            block = block[: np.flatnonzero(block.any(axis=1)).max(initial=-1) + 1]
+            # soundfile seeks after reading: at the end of a stream of unknown length that fails.
+            if not (file.frames == FRAMES_UNKNOWN and getattr(error, "code", None) == SEEK_FAILED):
+                broken = reason(error)
+        yield block, broken
+        if broken or len(block) < size:
+            return
 
 
 def resample(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -14,8 +15,6 @@ from asr import audio, damage
 from asr.audio import SAMPLE_RATE
 
 BLOCK_S = 30  # of a recording that are decoded at a time
-LENGTH_UNKNOWN = 2**63 - 1  # frames, of a FLAC stream that does not say how many it has
-SEEK_FAILED = 39  # libsndfile's SFE_PSF_FSEEK
 LARGEST_PAGE = 27 + 255 + 255 * 255  # bytes, of Ogg (RFC 3533)
 PAUSE_S = 0.4  # that parts two pieces
 PAUSE = round(PAUSE_S * SAMPLE_RATE)
@@ -67,65 +66,40 @@ def read(recording: str | Path | bytes, warn: Callable[[str], None]) -> Iterator
 
     Raises and warns as `pieces` does.
     """
-    with _open(recording) as sound:
-        rate, decoded, broken = sound.samplerate, 0, ""
-        resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-        for block, broken in _blocks(sound):
-            decoded += len(block)
-            if broken and not decoded:
-                raise ValueError(f"not decodable: {broken}")
-            if not np.isfinite(block).all():
-                raise ValueError("not decodable: samples that are not finite")
-            samples = block.mean(axis=1)
-            yield samples if rate == SAMPLE_RATE else resampler.resample_chunk(samples)
-        if rate != SAMPLE_RATE:
-            yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-        declared = 0 if sound.frames == LENGTH_UNKNOWN else sound.frames
-        missing = damage.cut_off(_ends(recording), rate, declared, decoded, sound.extra_info)
+    with io.BytesIO(recording) if isinstance(recording, bytes) else Path(recording).open("rb") as file:
+        with _open(file) as sound:
+            rate, decoded, broken = sound.samplerate, 0, ""
+            resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+            for block, broken in audio.blocks(sound, BLOCK_S * rate):
+                decoded += len(block)
+                if broken and not decoded:
+                    raise ValueError(f"not decodable: {broken}")
+                if not np.isfinite(block).all():
+                    raise ValueError("not decodable: samples that are not finite")
+                samples = block.mean(axis=1)
+                yield samples if rate == SAMPLE_RATE else resampler.resample_chunk(samples)
+            if rate != SAMPLE_RATE:
+                yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            reached = file.tell() / file.seek(0, os.SEEK_END)
+            missing = damage.cut_off(_ends(file), rate, sound.frames, decoded, reached, sound.extra_info)
     if missing or broken:
         warn(missing or f"{decoded / rate:.1f} s are there, then: {broken}")
 
 
-def _open(recording: str | Path | bytes) -> soundfile.SoundFile:
-    """Open a recording, also one whose name is not UTF-8."""
-    file = io.BytesIO(recording) if isinstance(recording, bytes) else os.fsencode(recording)
+def _open(file: BinaryIO) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(file)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: it is called .raw
-        hint = damage.format_hint(_ends(recording))
-        raise ValueError(hint or f"not decodable: {_reason(error)}") from error
+        hint = damage.format_hint(_ends(file))
+        raise ValueError(hint or f"not decodable: {damage.reason(error)}") from error
 
 
-def _blocks(sound: soundfile.SoundFile) -> Iterator[tuple[np.ndarray, str]]:
-    """Decode all there is; yields float32, shape = (n_samples, n_channels), and what is wrong with the rest.
-
-    `SoundFile.blocks` goes by the header, and fills up what is not there with samples that it gave before.
-    """
-    size, block = BLOCK_S * sound.samplerate, None
-    while block is None or len(block) == size:  # a shorter one is the last
-        block, broken = np.zeros((min(size, sound.frames), sound.channels), np.float32), ""
-        try:
-            block = sound.read(out=block)
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            block = block[: np.flatnonzero(block.any(axis=1)).max(initial=-1) + 1]
-            # soundfile seeks after reading: at the end of a stream of unknown length that fails.
-            if not (sound.frames == LENGTH_UNKNOWN and getattr(error, "code", None) == SEEK_FAILED):
-                broken = _reason(error)
-        yield block, broken
-        if broken:
-            return
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "error_string", str(error)).rstrip(".")  # str(error) names an object in memory
-
-
-def _ends(recording: str | Path | bytes) -> bytes:
+def _ends(file: BinaryIO) -> bytes:
     """Return the beginning and the end of an encoded file, in which is seen what is wrong with it."""
-    with io.BytesIO(recording) if isinstance(recording, bytes) else Path(recording).open("rb") as file:
-        start = file.read(LARGEST_PAGE)
-        file.seek(max(len(start), file.seek(0, os.SEEK_END) - LARGEST_PAGE))
-        return start + file.read()
+    file.seek(0)
+    start = file.read(LARGEST_PAGE)
+    file.seek(max(len(start), file.seek(0, os.SEEK_END) - LARGEST_PAGE))
+    return start + file.read()
 
 
 def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 import io
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -33,6 +34,58 @@ def test_half_a_clip_is_not_taken_for_a_whole_one(kind, kept):
         assert caught.type is EOFError
     if kind == "wav":
         assert f"{3 * kept:.1f} s are there of 3.0 s" in str(caught.value)
+
+
+def without_length(kind, seconds=3):
+    """Return what a program writes to a pipe: it cannot go back to put the length into the header."""
+    data = bytearray(encoded(kind, seconds))
+    if kind == "wav":
+        at = data.index(b"data") + 4
+        data[at : at + 4] = (2**32 - 1).to_bytes(4, "little")
+    else:
+        # STREAMINFO's last four bits and the next four bytes: samples (RFC 9639, section 8.2)
+        at = data.index(b"fLaC") + 8 + 13
+        data[at] &= 0xF0
+        data[at + 1 : at + 5] = bytes(4)
+    return bytes(data)
+
+
+def test_a_flac_whose_length_was_not_known_when_it_was_written_is_whole():
+    assert len(audio.decode(without_length("flac"))[0]) == 48_000
+
+
+def mp3(parts, has_length):
+    """Encode parts with a variable bit rate, loud ones that need a high one (True) and quiet ones."""
+    loud = speechlike(16_000)
+    samples = np.concatenate([loud if part else loud / 10_000 for part in parts])
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format="MP3", bitrate_mode="VARIABLE", compression_level=0)
+    data = file.getvalue()
+    header = data.index(b"Xing")
+    return data if has_length else data[data.index(data[:2], header) :]  # it is a frame of its own
+
+
+def test_an_mp3_that_is_shorter_than_is_guessed_is_whole():
+    data = mp3([0, 0, 0, 1], has_length=False)
+    with soundfile.SoundFile(io.BytesIO(data)) as file:
+        assert file.frames > 5 * 16_000
+    assert len(audio.decode(data)[0]) / 16_000 == pytest.approx(4, abs=0.2)
+
+
+def test_an_mp3_that_is_longer_than_is_guessed_says_what_to_do():
+    assert len(audio.decode(mp3([1, 0, 0, 0], has_length=True))[0]) == 4 * 16_000
+    expected = r"^[12]\.\d s are decoded of about [34]\.\d s, .*: `ffmpeg -i OLD -c copy NEW` mends that"
+    with pytest.raises(EOFError, match=expected):
+        audio.decode(mp3([1, 0, 0, 0], has_length=False))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("mp3", r"3\.0 s are decoded of about 6\.0 s"), ("ogg", "several streams"), ("opus", "several streams")],
+)
+def test_of_two_clips_in_one_file_the_second_is_missed(kind, message):
+    with pytest.raises(EOFError, match=message):
+        audio.decode(encoded(kind) + encoded(kind))
 
 
 @pytest.mark.parametrize("length", [2**31 - 1, 2**31 - 4096, 2**32 - 1])
