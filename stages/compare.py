@@ -2,6 +2,7 @@
 
     python stages/compare.py main                the working tree against main
     python stages/compare.py v1 v2 --md          two revisions, as Markdown for a pull request
+    python stages/compare.py main faster-rate    an experiment, by the name that `dvc exp show` has for it
     python stages/compare.py main --recipe sample
 
 Reads metrics/utterances.csv of both, which is committed, so it needs neither data nor models. No stage
@@ -27,26 +28,35 @@ SHOWN = 5  # utterances of each kind
 
 
 def read_table(recipe: Path, revision: str) -> pd.DataFrame:
-    """Read a recipe's table of utterances from a git revision or from the working tree.
+    """Read a recipe's table of utterances from a git revision, an experiment, or the working tree.
 
     Raises
     ------
     FileNotFoundError: the working tree has no table.
-    ValueError: git knows no such revision, or has no table there.
+    ValueError: git knows no such revision and DVC no such experiment, or there is no table in it.
     """
     if revision == WORKING_TREE:
         path = recipe / TABLE
         if not path.exists():
             raise FileNotFoundError(f"no {path}: run `dvc repro`, or name the recipe's folder with --recipe")
         return from_csv(path.read_text(encoding="utf-8"), str(path))
-    command = ["git", "-C", str(recipe), "show", f"{revision}:./{TABLE}"]
-    shown = subprocess.run(command, capture_output=True, check=False)
+    shown = _git(recipe, "show", f"{revision}:./{TABLE}")
     if shown.returncode:
+        experiments = _git(recipe, "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{revision}")
+        commits = experiments.stdout.decode().split()
+        if len(commits) > 1:
+            raise ValueError(f"{len(commits)} experiments are called {revision}: name one by its commit")
+        if commits:
+            return read_table(recipe, commits[0])
         raise ValueError(
-            f"{' '.join(command)}: {shown.stderr.decode(errors='replace').strip()}. Expected a revision in"
-            f" which {TABLE} is committed; `git log -- {recipe / TABLE}` lists them"
+            f"{' '.join(shown.args)}: {shown.stderr.decode(errors='replace').strip()}. Expected a revision,"
+            f" or an experiment's name, with {TABLE}: see `git log -- {recipe / TABLE}` and `dvc exp list`"
         )
     return from_csv(shown.stdout.decode(), revision)
+
+
+def _git(recipe: Path, *args: str) -> subprocess.CompletedProcess:
+    return subprocess.run(["git", "-C", str(recipe), *args], capture_output=True, check=False)
 
 
 def changes_table(changes: dict[str, Change], names: tuple[str, str], style: str) -> str:
@@ -103,7 +113,7 @@ def _escape(text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("before", help="a git revision")
+    parser.add_argument("before", help="a git revision, or an experiment's name")
     parser.add_argument("after", nargs="?", default=WORKING_TREE, help="another; default: the working tree")
     parser.add_argument("--md", action="store_true", help="write Markdown")
     parser.add_argument("--recipe", type=Path, default=Path(), help="the folder of a dvc.yaml; default: this")

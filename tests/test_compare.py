@@ -188,6 +188,17 @@ def test_two_revisions(repository: Path) -> None:
     assert f"    v2         {BETTER[2]}" in lines
 
 
+def test_an_experiment_has_a_name(repository: Path) -> None:
+    for name, commit in (("tepid-rate", "v1"), ("faster-rate", "v2")):  # where DVC keeps them
+        git(repository, "update-ref", f"refs/exps/4f/ba7c/{name}", commit)
+    done = run(repository / "sample", "tepid-rate", "faster-rate")
+    assert done.stdout.startswith("tepid-rate → faster-rate: 30 utterances"), done.stderr
+    assert "-22.22 (-22.22 to -22.22)" in done.stdout
+    git(repository, "update-ref", "refs/exps/00/99e1/faster-rate", "v1")  # begun at another commit
+    done = run(repository / "sample", "faster-rate")
+    assert done.returncode == 1 and "2 experiments are called faster-rate: name one" in done.stderr
+
+
 def test_the_working_tree_as_markdown(repository: Path) -> None:
     done = run(repository, "main", "--md", "--recipe", "sample")
     assert done.returncode == 0, done.stderr
