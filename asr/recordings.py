@@ -69,6 +69,8 @@ def read(recording: str | Path | bytes, warn: Callable[[str], None]) -> Iterator
     with io.BytesIO(recording) if isinstance(recording, bytes) else Path(recording).open("rb") as file:
         with _open(file) as sound:
             rate, decoded, broken = sound.samplerate, 0, ""
+            if not audio.RATES[0] <= rate <= audio.RATES[1]:
+                raise ValueError(f"not decodable: a sample rate of {rate} Hz")
             resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
             for block, broken in audio.blocks(sound, BLOCK_S * rate):
                 decoded += len(block)
@@ -78,12 +80,15 @@ def read(recording: str | Path | bytes, warn: Callable[[str], None]) -> Iterator
                     raise ValueError("not decodable: samples that are not finite")
                 samples = block.mean(axis=1)
                 yield samples if rate == SAMPLE_RATE else resampler.resample_chunk(samples)
+            if decoded * SAMPLE_RATE < rate:
+                raise ValueError(f"no samples: its header tells of {decoded}")
             if rate != SAMPLE_RATE:
                 yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
             reached = file.tell() / file.seek(0, os.SEEK_END)
             missing = damage.cut_off(_ends(file), rate, sound.frames, decoded, reached, sound.extra_info)
     if missing or broken:
-        warn(missing or f"{decoded / rate:.1f} s are there, then: {broken}")
+        there = missing or f"{decoded / rate:.1f} s are there"
+        warn(f"{there}, then: {broken}" if broken else there)
 
 
 def _open(file: BinaryIO) -> soundfile.SoundFile:

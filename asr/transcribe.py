@@ -19,7 +19,7 @@ from transformers import GenerationConfig, WhisperForConditionalGeneration, Whis
 from asr import decoding, recordings, whisper
 from asr.stage import report_errors
 from asr.subtitles import FORMATS, Segment
-from asr.transcribe_files import find, outputs, write
+from asr.transcribe_files import find, left_to_do, outputs, write
 
 MODEL = Path("data/model")
 MAX_IDS = 444  # 448 positions less the four ids of the prompt
@@ -106,7 +106,7 @@ def transcripts(
             logger.error("%s: %s", names[-1], error)
             cut.append(None)
         else:
-            held_s += cut[-1][-1].end_s if cut[-1] else 0.0
+            held_s += cut[-1][-1].end_s
         if held_s >= HOLD_S or number == len(found):
             heard = iter(transcriber.hear([pieces for pieces in cut if pieces is not None]))
             yield from (
@@ -131,7 +131,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--language", help="what to write, where the model does not say")
     parser.add_argument("--format", choices=FORMATS, default="txt")
     parser.add_argument("--out", type=Path, help="folder to write to, a file a recording")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that --out has already")
+    parser.add_argument("--overwrite", action="store_true", help="replace the files that --out has already")
     parser.add_argument(
         "--piece-s", type=float, help="longest piece in seconds (default: the model's window)"
     )
@@ -153,7 +153,11 @@ def main() -> None:
     found = find(args.recordings)
     if args.format in ("srt", "vtt") and len(found) > 1 and not args.out:
         raise ValueError(f"{len(found)} recordings make as many .{args.format} files: give --out FOLDER")
-    files = outputs(found, args.out, args.format, args.overwrite) if args.out else None
+    files = outputs(found, args.out, args.format) if args.out else None
+    if files and not args.overwrite:
+        found, files = left_to_do(found, files)
+        if not found:
+            return
     # A name need not be UTF-8: what it has instead is written as it is, or as JSON escapes it.
     errors = "backslashreplace" if args.format == "json" else "surrogateescape"
     sys.stdout.reconfigure(encoding="utf-8", errors=errors)

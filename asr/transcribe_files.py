@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -12,9 +13,12 @@ from asr.damage import DECODABLE
 
 # Not .raw: nothing in such a file says its sample rate, and cameras call their photographs so.
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"}
-SUFFIXES |= {".opus", ".oga", ".aif"}
+SUFFIXES |= {".opus", ".oga", ".aif", ".aifc", ".snd", ".sph", ".mp2", ".mpga"}
 # What phones, cameras and browsers record, and libsndfile does not decode.
-FOREIGN = {".3gp", ".aac", ".amr", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma"}
+FOREIGN = {
+    ".3ga", ".3gp", ".3gpp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".dss", ".m4a", ".m4b", ".m4v", ".mka",
+    ".mkv", ".mov", ".mp4", ".mpg", ".webm", ".wma", ".wmv", ".wv",
+}  # fmt: skip
 SHOWN = 3  # names in a message
 logger = logging.getLogger("transcribe")
 
@@ -29,6 +33,8 @@ def find(names: list[str]) -> list[Path | None]:
     """
     if names.count("-") > 1:
         raise ValueError("- is there twice: standard input can be read once")
+    if "-" in names and sys.stdin is None:
+        raise ValueError("- is standard input, and that is closed")
     found: list[Path | None] = []
     for name in names:
         path = Path(name)
@@ -45,7 +51,8 @@ def find(names: list[str]) -> list[Path | None]:
 
 def _below(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES | FOREIGN)
-    files = [file for file in files if file.is_file()]
+    # macOS puts one called ._a.wav beside a.wav in an archive.
+    files = [file for file in files if file.is_file() and not file.name.startswith("._")]
     foreign = [file for file in files if file.suffix.lower() in FOREIGN]
     what = f"{len(foreign)} in formats that are not decoded here ({_some(foreign)}): convert to {DECODABLE}"
     if len(files) == len(foreign):
@@ -56,24 +63,20 @@ def _below(folder: Path) -> list[Path]:
     return [file for file in files if file not in set(foreign)]
 
 
-def outputs(found: list[Path | None], out: Path, suffix: str, overwrite: bool) -> list[Path]:
+def outputs(found: list[Path | None], out: Path, suffix: str) -> list[Path]:
     """Name a file below `out` for each recording, and see to it that they can be written.
 
     Raises
     ------
     ValueError: two recordings would be written to the same one, or nothing can be written there.
-    FileExistsError: some are there already.
     """
     files = [out / f"{path.stem if path else 'stdin'}.{suffix}" for path in found]
     twice = [file.stem for file, times in Counter(files).items() if times > 1]
     if twice:
         raise ValueError(f"--out: two recordings are called {twice[0]}: transcribe them apart")
-    there = [file for file in files if file.exists() and not (overwrite and file.is_file())]
-    if there:
-        raise FileExistsError(
-            f"--out: {len(there)} of {len(files)} files are there already ({_some(there)}): give another"
-            " folder, or --overwrite to replace what somebody may have corrected"
-        )
+    folders = [file for file in files if file.is_dir()]
+    if folders:
+        raise ValueError(f"--out: {folders[0]} is a folder: move it, or give another")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -83,6 +86,18 @@ def outputs(found: list[Path | None], out: Path, suffix: str, overwrite: bool) -
             f"--out {out} is no folder in which a file can be made ({error.strerror}): give another"
         ) from error
     return files
+
+
+def left_to_do(found: list[Path | None], files: list[Path]) -> tuple[list[Path | None], list[Path]]:
+    """Leave out the recordings whose files are there: of a run that was interrupted, or since corrected."""
+    there = [file for file in files if file.exists()]
+    if there:
+        logger.warning(
+            "%d of %d files are there already and stay as they are (%s): --overwrite replaces them",
+            len(there), len(files), _some(there),
+        )  # fmt: skip
+    left = [(path, file) for path, file in zip(found, files, strict=True) if not file.exists()]
+    return [path for path, _ in left], [file for _, file in left]
 
 
 def _some(files: list[Path]) -> str:

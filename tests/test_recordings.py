@@ -115,7 +115,8 @@ def test_of_a_recording_that_is_cut_off_the_rest_is_kept_and_it_is_said(kind, is
     seconds = len(found) / SECOND
     assert seconds == pytest.approx(0.52 * 70, abs=3)
     if kind in ("wav", "flac", "mp3"):
-        assert said == [f"{seconds:.1f} s are there of 70.0 s"]
+        (missing,) = said
+        assert missing.startswith(f"{seconds:.1f} s are there of 70.0 s")
     else:
         assert said == ["the last page is not whole"]
     last = len(found) - SECOND // 2  # what a decoder made of the last bytes may differ
@@ -163,3 +164,33 @@ def test_why_a_file_cannot_be_read_is_said(tmp_path, name, data, message):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ValueError, match=re.escape(message)):
         list(recordings.read(tmp_path / name, refuse))
+
+
+def test_why_the_rest_of_a_damaged_recording_is_missing_is_said():
+    data, said = bytearray(encoded_as("flac", seconds=70)), []
+    third = len(data) // 3
+    data[third : third + 500] = bytes(500)
+    seconds = len(np.concatenate(list(recordings.read(bytes(data), said.append)))) / SECOND
+    assert 0 < seconds < 60
+    assert re.fullmatch(rf"{seconds:.1f} s are there of 70\.0 s, then: .*flac.*", *said)
+
+
+def with_header(at, value):
+    """Return a WAV of a second with another number of four bytes in its header (RIFF, fmt chunk first)."""
+    data = bytearray(encoded_as("wav", seconds=1))
+    data[at : at + 4] = value.to_bytes(4, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (with_header(40, 0), "no samples: its header tells of 0"),  # its recorder crashed
+        (encoded(np.ones(1, np.float32), 44_100, format="WAV"), "no samples: its header tells of 1"),
+        (with_header(24, 1), "a sample rate of 1 Hz"),
+        (with_header(24, 2**31 - 1), "a sample rate of 2147483647 Hz"),
+    ],
+)
+def test_a_header_that_cannot_be_right_is_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        list(recordings.read(data, refuse))

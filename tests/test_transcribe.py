@@ -197,13 +197,17 @@ def test_what_somebody_has_corrected_is_replaced_only_if_that_is_asked_for(trans
     corrected.parent.mkdir()
     corrected.write_text("by hand")
     command = ("spoken.wav", "--format", "srt", "--out", "heard")
-    # A model that cannot be loaded: it is not even tried.
-    _, errors = transcribe(*command, "--model", str(no_weights(tmp_path)), code=1)
-    assert "heard/spoken.srt): give another folder, or --overwrite" in errors
+    # A model that cannot be loaded: with nothing left to do it is not even tried.
+    _, errors = transcribe(*command, "--model", str(no_weights(tmp_path)))
+    assert "1 of 1 files are there already and stay as they are (heard/spoken.srt): --overwrite" in errors
     assert corrected.read_text() == "by hand"
+    (tmp_path / "more.wav").write_bytes(spoken.read_bytes())
+    transcribe("more.wav", *command)
+    assert corrected.read_text() == "by hand"
+    more = corrected.with_name("more.srt").read_text()
     transcribe(*command, "--overwrite")
-    assert corrected.read_text().startswith("1\n00:00:00,000 --> ")
-    assert list(corrected.parent.iterdir()) == [corrected]
+    assert corrected.read_text() == more and more.startswith("1\n00:00:00,000 --> ")
+    assert len(list(corrected.parent.iterdir())) == 2  # and no part of a file
 
 
 def no_weights(folder):

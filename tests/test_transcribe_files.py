@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from asr.transcribe_files import SUFFIXES, find, outputs, write
+from asr.transcribe_files import SUFFIXES, find, left_to_do, outputs, write
 
 
 def touched(folder, *names):
@@ -15,7 +15,7 @@ def touched(folder, *names):
 
 
 def test_recordings_below_a_folder_are_found_and_what_is_none_is_left_alone(tmp_path, caplog):
-    folder = touched(tmp_path, "b.MP3", "a/c.opus", "notes.txt", "photo.raw", "f.wav/g.flac")
+    folder = touched(tmp_path, "b.MP3", "a/c.opus", "notes.txt", "photo.raw", "._b.MP3", "f.wav/g.flac")
     assert find([str(folder)]) == [folder / name for name in ("a/c.opus", "b.MP3", "f.wav/g.flac")]
     assert not caplog.records and ".wav" in SUFFIXES
 
@@ -40,26 +40,35 @@ def test_a_named_pipe_is_a_recording_and_standard_input_is_one_once(tmp_path):
         find(["-", "a.wav", "-"])
 
 
-def test_files_that_are_there_are_replaced_only_if_that_is_asked_for(tmp_path):
+def test_files_that_are_there_stay_as_they_are(tmp_path, caplog):
     found = [tmp_path / f"{name}.wav" for name in "abc"]
     out = touched(tmp_path, "a.srt", "c.srt")
-    with pytest.raises(FileExistsError, match=r"2 of 3 files .* \(.*a.srt, .*c.srt\).*--overwrite"):
-        outputs(found, out, "srt", overwrite=False)
-    assert outputs(found, out, "srt", overwrite=True) == [out / f"{name}.srt" for name in "abc"]
+    files = outputs(found, out, "srt")
+    assert files == [out / f"{name}.srt" for name in "abc"]
+    assert left_to_do(found, files) == ([tmp_path / "b.wav"], [out / "b.srt"])
+    (warning,) = caplog.messages
+    named = f"{out / 'a.srt'}, {out / 'c.srt'}"
+    assert f"2 of 3 files are there already and stay as they are ({named}): --overwrite" in warning
     (out / "b.srt").mkdir()
-    with pytest.raises(FileExistsError, match=r"1 of 3 files are there already \(.*b.srt\)"):
-        outputs(found, out, "srt", overwrite=True)
+    with pytest.raises(ValueError, match="b.srt is a folder"):
+        outputs(found, out, "srt")
+
+
+def test_standard_input_may_be_closed(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(ValueError, match="that is closed"):
+        find(["-"])
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "/proc/1"])
 def test_where_nothing_can_be_written_is_refused(tmp_path, out):
     touched(tmp_path, "file")
     with pytest.raises(ValueError, match="is no folder in which a file can be made"):
-        outputs([None], tmp_path / out, "txt", overwrite=False)
+        outputs([None], tmp_path / out, "txt")
 
 
 def test_a_folder_to_write_to_is_made_and_empty(tmp_path):
-    assert outputs([None], tmp_path / "a/b", "vtt", overwrite=False) == [tmp_path / "a/b/stdin.vtt"]
+    assert outputs([None], tmp_path / "a/b", "vtt") == [tmp_path / "a/b/stdin.vtt"]
     assert list((tmp_path / "a/b").iterdir()) == []
 
 
