@@ -33,7 +33,6 @@ STAGES = [
     "transcribe@finetuned", "evaluate",
 ]  # fmt: skip
 ENDURING = {"train.max_steps": 8}  # a checkpoint every 2 steps
-INSIDE = "ASR_FAULTS_INSIDE"  # set once the file systems are this program's own
 WORKERS = {"train.dataloader_num_workers": 1}
 PROCESSES = {"train.num_processes": 2, "transcribe.num_processes": 2}
 
@@ -178,10 +177,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="FAULT")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, metavar="STAGE")
+    parser.add_argument("--unshared", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if any(FAULTS[name].mounts for name in args.only) and INSIDE not in os.environ:
-        again = [sys.executable, "-m", "tests.faults", *sys.argv[1:]]
-        os.execvpe("unshare", ["unshare", "--map-root-user", "--mount", *again], os.environ | {INSIDE: "1"})
+    if any(FAULTS[name].mounts for name in args.only) and not args.unshared:
+        again = [sys.executable, "-m", "tests.faults", "--unshared", *sys.argv[1:]]
+        os.execvp("unshare", ["unshare", "--map-root-user", "--mount", *again])
     n_wrong = n_cases = 0
     with tempfile.TemporaryDirectory() as temporary:
         undisturbed: dict[str, Undisturbed] = {}

@@ -112,5 +112,3 @@ def test_a_known_format_that_is_not_decoded_is_named_beside_those_that_are(data,
 
 def test_an_unknown_format_has_no_hint():
     assert format_hint(b"hello") == format_hint(b"") == ""
-
-

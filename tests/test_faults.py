@@ -1,5 +1,6 @@
-"""A few of the faults that tests/faults.py provokes: those that need no file system of their own."""
+"""A few of the faults that tests/faults.py provokes: those that need no file systems of their own."""
 
+import os
 import subprocess
 import sys
 
@@ -17,3 +18,20 @@ def test_the_next_repro_mends_it():
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("| ran featurize |") == len(FAULTS), done.stdout
     assert "2 cases, 0 of them wrong" in done.stdout
+
+
+def test_file_systems_of_its_own_are_asked_for_once(tmp_path, monkeypatch):
+    asked = tmp_path / "asked"
+    unshare = tmp_path / "unshare"
+    unshare.write_text(f"""#!/bin/sh
+echo "$1 $2" >> {asked}
+test $(wc -l < {asked}) = 1 && shift 2 && exec "$@"
+""")
+    unshare.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    command = [sys.executable, "-m", "tests.faults", "--stages", "download"]
+    command += ["--only", "disk full for checkpoints"]  # which has none, so nothing is mounted
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 cases, 0 of them wrong" in done.stdout
+    assert asked.read_text() == "--map-root-user --mount\n"
