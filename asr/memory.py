@@ -4,7 +4,8 @@ import errno
 import os
 from concurrent.futures.process import BrokenProcessPool
 
-# Of torch on the CPU and on a GPU, of Arrow, and of a library that is loaded: none is a `MemoryError`.
+# Of torch on the CPU and on a GPU, of Arrow, and of a library or extension module that is loaded: none is a
+# `MemoryError`.
 NO_MEMORY = (
     os.strerror(errno.ENOMEM),
     "can't allocate memory",
@@ -34,7 +35,8 @@ def explain(error: BaseException | None, stage: str) -> str | None:
                 "a worker process was killed, by the kernel if memory ran out (`dmesg` says so):"
                 f" run `dvc repro` again; if it comes back, {less}"
             )
-        said_so = isinstance(error, (OSError, RuntimeError)) and any(words in text for words in NO_MEMORY)
+        may_say = isinstance(error, (OSError, RuntimeError, ImportError))
+        said_so = may_say and any(words in text for words in NO_MEMORY)
         if isinstance(error, MemoryError) or said_so:
             return f"out of memory: {less}; then run `dvc repro` again"
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

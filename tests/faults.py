@@ -79,7 +79,8 @@ FAULTS = {
     ),
     "out of memory": Fault(
         lambda case: provoke.out_of_memory(case, 0),
-        says=r"out of memory: .*run `dvc repro` again|exited with -\d+",  # a library may just crash
+        # A library may just crash, and so may libc, which says why.
+        says=r"out of memory: .*run `dvc repro` again|cannot allocate memory|exited with -\d+",
     ),
     "worker killed": Fault(
         lambda case: provoke.worker_killed(case, 0), says="Running stage", fails=False, stages=["featurize"]

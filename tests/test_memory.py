@@ -53,6 +53,8 @@ def test_memory_that_ran_out_is_recognised(provoke, says):
         (OSError("Memory mapping file failed: Cannot allocate memory"), True),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
         (OSError("libespeak-ng.so: failed to map segment from shared object"), True),
+        (ImportError("tokenizers.abi3.so: failed to map segment from shared object"), True),
+        (ImportError("cannot import name 'Encoding' from 'tokenizers'"), False),
         (FileNotFoundError(errno.ENOENT, "No such file or directory"), False),
         (ValueError("the clip 'out of memory' is too long"), False),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
