@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from asr import processes
-from asr.audio import pad
-from asr.progress import tracked
-from asr.whisper import window_frames
+from asr.audio.log_mel import pad
+from asr.model.whisper import window_frames
+from asr.runtime import processes
+from asr.runtime.progress import tracked
 
 SEARCH_SHARE = 0.1  # of a window, to either side of an even division: there a long clip may be cut
 PAUSE_FRAMES = 20  # 0.2 s, over which a cut has to be quiet

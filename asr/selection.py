@@ -5,8 +5,8 @@ import random
 
 import pandas as pd
 
-from asr.features import PROBLEMS
-from asr.text import normalize
+from asr.scoring.text import normalize
+from asr.tables.features import PROBLEMS
 
 ROLES = ("train", "validation", "test")
 # In the order in which they are looked for; a row is dropped under the first that holds.

@@ -33,7 +33,7 @@ from transformers import (
 from transformers.models.whisper.english_normalizer import BasicTextNormalizer
 
 from asr.params import Params
-from asr.shards import read_shards
+from asr.tables.shards import read_shards
 from benchmarks import turns
 
 RAW, PRETRAINED = Path("data/raw"), Path("data/pretrained")

@@ -11,11 +11,13 @@ from pathlib import Path
 import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperProcessor
 
-from asr import audio, whisper
-from asr.batches import read_rows
-from asr.features import FEATURES as SCHEMA
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import SAMPLE_RATE
+from asr.model import whisper
 from asr.params import Params
-from asr.shards import read_shards, write_shards
+from asr.tables.features import FEATURES as SCHEMA
+from asr.tables.rows import read_rows
+from asr.tables.shards import read_shards, write_shards
 from asr.training import adaptation, resuming
 from benchmarks import turns
 from stages.featurize import featurize
@@ -36,7 +38,7 @@ def prepare(params: Params, rounds: int) -> dict:
     clips = raw["audio"][:]
     begun = time.perf_counter()
     for clip in clips:
-        audio.decode(clip)
+        decode(clip)
     return {
         "bytes": sum(file.stat().st_size for file in FEATURES.iterdir()),
         "decoding_alone": (time.perf_counter() - begun) / len(clips),
@@ -70,8 +72,8 @@ def transcribe_plainly(
     """Transcribe the test rows one by one, from their audio, through Hugging Face's own feature extractor."""
     texts = []
     for clip in read_rows(RAW, TEST):
-        samples = audio.resample(*audio.decode(clip["audio"]))
-        inputs = processor(samples, sampling_rate=audio.SAMPLE_RATE, return_tensors="pt")
+        samples = resample(*decode(clip["audio"]))
+        inputs = processor(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         with torch.inference_mode():
             ids = model.generate(
                 inputs.input_features.to(model.device, model.dtype),

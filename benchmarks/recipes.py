@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from asr import audio
-from asr.corpus import RAW_FEATURES
-from asr.shards import read_shards, write_shards
+from asr.audio.decode import decode
+from asr.tables.corpus import RAW_FEATURES
+from asr.tables.shards import read_shards, write_shards
 
 REPOSITORY = Path(__file__).parent.parent
 PATHS = ("download.archive", "download.folder.path", "pretrained.name")  # relative to the recipe's folder
@@ -60,7 +60,7 @@ def keep_readable(raw: Path, window_s: float) -> float:
     clips, hours = [], 0.0
     for clip in read_shards(raw):
         try:
-            samples, rate = audio.decode(clip["audio"])
+            samples, rate = decode(clip["audio"])
         except (ValueError, OverflowError, EOFError):
             continue
         if clip["sentence"].strip() and len(samples) / rate <= window_s:

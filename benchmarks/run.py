@@ -14,10 +14,10 @@ from statistics import median
 
 import pandas as pd
 
-from asr.evaluation.comparison import Change, compare
-from asr.evaluation.scoring import score_utterances
+from asr.commands.compare.comparison import Change, compare
+from asr.evaluation.error_counts import score_utterances
 from asr.params import load_params
-from asr.shards import read_shards
+from asr.tables.shards import read_shards
 from benchmarks.machine import machine
 from benchmarks.recipes import REPOSITORY, arguments, keep_readable, make_recipe, run_stage
 from benchmarks.sides import Side, alternate

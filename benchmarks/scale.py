@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.shards import read_shards
+from asr.tables.shards import read_shards
 from benchmarks.machine import machine
 from benchmarks.memory import watch
 from benchmarks.recipes import REPOSITORY, arguments, keep_readable, make_recipe, run_stage

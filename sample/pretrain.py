@@ -35,7 +35,7 @@ from transformers import (
 )
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
-from asr.audio import FRAMES_PER_SECOND, POSITIONS_PER_SECOND, SAMPLE_RATE, log_mel, pad
+from asr.audio.log_mel import FRAMES_PER_SECOND, POSITIONS_PER_SECOND, SAMPLE_RATE, log_mel, pad
 from asr.synthesis.phrases import invented_phrase
 from asr.synthesis.voices import TEST_VARIANTS, TRAINING_VARIANTS, draw_voice, speak
 

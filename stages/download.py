@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from asr.corpus import RAW_FEATURES, SPLITS, Clip
 from asr.params import Download, load_params
-from asr.shards import write_shards
+from asr.runtime.errors import report_errors
 from asr.sources import archive, folder, hub, mdc, sample
-from asr.stage import report_errors
+from asr.tables.corpus import RAW_FEATURES, SPLITS, Clip
+from asr.tables.shards import write_shards
 
 OUT = Path("data/raw")
 # Said to whoever brings a corpus in; docs/licences.md has the sources.

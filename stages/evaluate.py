@@ -4,7 +4,7 @@ Reads   data/transcripts/pretrained.jsonl, data/transcripts/finetuned.jsonl
         data/filtered/train.csv, data/features/: the sentences that were trained on
         data/raw/: the clips that the report plays; metrics/*_curve.csv, which it draws
 Writes  metrics/evaluate.json   error rates of both models, with 95 % intervals
-        metrics/utterances.csv  what both made of each clip, for git and for stages/compare.py
+        metrics/utterances.csv  what both made of each clip, for git and for asr/commands/compare/cli.py
         metrics/wer_by_*.csv    error rates of parts of the test set, for plots
         metrics/*.svg           the same, drawn
         report.html             all of it, to look at and to listen to
@@ -22,16 +22,17 @@ from pathlib import Path
 import evaluate
 import pandas as pd
 
-from asr.evaluation import charts, error_rates, report
+from asr.evaluation import charts, report
 from asr.evaluation.bootstrap import rate_interval, resample, units
 from asr.evaluation.breakdown import runaways, wer_by_parts
-from asr.evaluation.scoring import RATES, rounded
+from asr.evaluation.error_counts import RATES, rounded
 from asr.evaluation.transcripts import MODELS, Transcript, read_transcripts, require_same_test_set
-from asr.evaluation.utterances import PER_REFERENCE, utterance_table
+from asr.evaluation.utterance_table import PER_REFERENCE, utterance_table
 from asr.params import load_params
-from asr.shards import read_shards
-from asr.spreadsheets import to_csv
-from asr.stage import report_errors
+from asr.runtime.errors import report_errors
+from asr.scoring import hf_metric
+from asr.tables.shards import read_shards
+from asr.tables.spreadsheets import to_csv
 
 TRANSCRIPTS = Path("data/transcripts")
 FEATURES, TRAIN = Path("data/features"), Path("data/filtered/train.csv")
@@ -44,7 +45,7 @@ logger = logging.getLogger("evaluate")
 
 def score(transcripts: dict[str, list[Transcript]]) -> dict[str, dict[str, float | int]]:
     """Compute the error rates in percent and the counts of each model."""
-    metric = evaluate.load(error_rates.__file__, keep_in_memory=True)
+    metric = evaluate.load(hf_metric.__file__, keep_in_memory=True)
     return {
         model: metric.compute(
             predictions=[transcript.hypothesis for transcript in transcripts[model]],

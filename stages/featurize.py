@@ -16,12 +16,13 @@ import torch
 from datasets import Dataset
 from transformers import WhisperFeatureExtractor
 
-from asr import audio
-from asr.features import FEATURES
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import FRAMES_PER_SECOND, SAMPLE_RATE, log_mel
 from asr.params import load_params
-from asr.shards import read_shards, write_shards
-from asr.stage import report_errors
-from asr.workers import Died, in_order, n_workers
+from asr.runtime.errors import report_errors
+from asr.runtime.workers import Died, in_order, n_workers
+from asr.tables.features import FEATURES
+from asr.tables.shards import read_shards, write_shards
 
 RAW, PRETRAINED, OUT = Path("data/raw"), Path("data/pretrained"), Path("data/features")
 SILENT = 2 * 2**-15  # between the lowest and the highest sample: the last bit of 16
@@ -56,22 +57,22 @@ def featurize_clip(clip: dict, mel_filters: np.ndarray) -> dict:
     if not clip["audio"]:
         return unusable(clip, "no_audio")
     try:
-        samples, rate = audio.decode(clip["audio"])
+        samples, rate = decode(clip["audio"])
     except ValueError as error:
         return unusable(clip, "undecodable", str(error))
     except OverflowError as error:
         return unusable(clip, "too_large", str(error))
     except EOFError as error:
         return unusable(clip, "cut_off", str(error))
-    if len(samples) < rate / audio.FRAMES_PER_SECOND:
+    if len(samples) < rate / FRAMES_PER_SECOND:
         return unusable(clip, "undecodable", f"{len(samples)} samples, less than a frame")
     if np.ptp(samples) <= SILENT:
         return unusable(clip, "silent", f"{len(samples) / rate:.1f} s")
-    samples = audio.resample(samples, rate)
-    features = audio.log_mel(samples, mel_filters).astype(np.float16)
+    samples = resample(samples, rate)
+    features = log_mel(samples, mel_filters).astype(np.float16)
     if not np.isfinite(features).all():
         return unusable(clip, "undecodable", "samples out of all bounds")
-    duration_s = len(samples) / audio.SAMPLE_RATE
+    duration_s = len(samples) / SAMPLE_RATE
     return {**_metadata(clip), "duration_s": duration_s, "features": features.reshape(-1)}
 
 

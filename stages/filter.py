@@ -20,14 +20,15 @@ from pathlib import Path
 import pandas as pd
 from transformers import GenerationConfig, WhisperConfig, WhisperProcessor
 
-from asr import spreadsheets, vocabulary
-from asr.features import METADATA, PROBLEMS
+from asr.model import vocabulary
+from asr.model.whisper import load_processor
 from asr.params import load_params
+from asr.runtime.errors import report_errors
+from asr.scoring.text import has_controls
 from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, select_rows
-from asr.shards import read_shards
-from asr.stage import report_errors
-from asr.text import has_controls
-from asr.whisper import load_processor
+from asr.tables import spreadsheets
+from asr.tables.features import METADATA, PROBLEMS
+from asr.tables.shards import read_shards
 
 FEATURES, PRETRAINED = Path("data/features"), Path("data/pretrained")
 OUT, TOKENIZER = Path("data/filtered"), Path("data/tokenizer")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from asr import base_model, whisper
+from asr.model import base_model, whisper
 from asr.params import Pretrained, load_params
-from asr.stage import report_errors
+from asr.runtime.errors import report_errors
 
 OUT = Path("data/pretrained")
 logger = logging.getLogger("pretrained")

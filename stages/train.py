@@ -18,12 +18,14 @@ import torch
 import transformers
 from transformers import TrainerState, set_seed
 
-from asr import processes, vocabulary, whisper
-from asr.batches import Examples, read_rows
+from asr.model import vocabulary, whisper
 from asr.params import Params, load_params
-from asr.stage import report_errors
+from asr.runtime import processes
+from asr.runtime.errors import report_errors
+from asr.tables.rows import read_rows
 from asr.training import adaptation, checkpoints, resuming
 from asr.training.arguments import make_trainer, resolve_precision
+from asr.training.batches import Examples
 from asr.training.trainer import WhisperTrainer
 
 RAW, FEATURES, FILTERED = Path("data/raw"), Path("data/features"), Path("data/filtered")

@@ -16,13 +16,14 @@ import transformers
 from datasets import Dataset
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from asr import processes, whisper
-from asr.audio import SAMPLE_RATE, n_frames
-from asr.batches import read_rows
+from asr.audio.log_mel import SAMPLE_RATE, n_frames
 from asr.decoding import Hypothesis, transcribe
-from asr.features import log_mel_of, with_arrays
+from asr.model import whisper
 from asr.params import Params, load_params
-from asr.stage import report_errors
+from asr.runtime import processes
+from asr.runtime.errors import report_errors
+from asr.tables.features import log_mel_of, with_arrays
+from asr.tables.rows import read_rows
 
 FEATURES, FILTERED = Path("data/features"), Path("data/filtered")
 logger = logging.getLogger("transcribe")

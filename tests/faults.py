@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stages import verify
+from asr.commands import verify
 from tests import provoke
 from tests.kills import events
 from tests.provoke import PAGE, Case

@@ -19,13 +19,13 @@ import soundfile
 from datasets import Dataset
 from transformers import WhisperFeatureExtractor
 
-from asr import workers
-from asr.features import PROBLEMS
 from asr.params import FolderSource
+from asr.runtime import workers
+from asr.runtime.errors import _raised_by_us
+from asr.runtime.workers import Died
 from asr.sources import archive, folder
-from asr.sources.tables import read_table
-from asr.stage import _raised_by_us
-from asr.workers import Died
+from asr.sources.metadata import read_table
+from asr.tables.features import PROBLEMS
 from stages.featurize import featurize
 from tests.corpora import first_release, release, tone, tsv, write_archive
 

@@ -242,7 +242,7 @@ def take_from_cache(case: Case) -> None:
 
 
 def verify(case: Case) -> str:
-    return run(case.root, "python", "-m", "stages.verify")[1]
+    return run(case.root, "python", "-m", "asr", "verify")[1]
 
 
 def different(paths: list[Path]) -> list[Path]:

@@ -14,8 +14,8 @@ import os
 import time
 from pathlib import Path
 
-from asr import processes
-from asr.stage import report_errors
+from asr.runtime import processes
+from asr.runtime.errors import report_errors
 from asr.training.trainer import WhisperTrainer
 from stages import train
 

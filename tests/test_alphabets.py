@@ -2,8 +2,8 @@
 
 import pytest
 
-from asr.languages.alphabets import alphabet
-from asr.text import normalize
+from asr.commands.new_language.alphabets import alphabet
+from asr.scoring.text import normalize
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 import soundfile
 from transformers import WhisperFeatureExtractor
 
-from asr import audio
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import HOP_LENGTH, log_mel, n_frames, pad
 
 EXTRACTOR = WhisperFeatureExtractor()
 
@@ -25,18 +26,18 @@ def encoded(samples: np.ndarray, rate: int, **kind) -> bytes:
 def test_trimmed_features_restore_whispers_own(n_samples):
     samples = speechlike(n_samples)
     expected = EXTRACTOR(samples, sampling_rate=16_000, return_tensors="np").input_features[0]
-    features = audio.log_mel(samples, EXTRACTOR.mel_filters)
-    assert features.shape == (80, audio.n_frames(n_samples))
-    assert features.shape[1] <= n_samples / audio.HOP_LENGTH + 3
-    np.testing.assert_allclose(audio.pad(features, 3000), expected, atol=1e-5)
+    features = log_mel(samples, EXTRACTOR.mel_filters)
+    assert features.shape == (80, n_frames(n_samples))
+    assert features.shape[1] <= n_samples / HOP_LENGTH + 3
+    np.testing.assert_allclose(pad(features, 3000), expected, atol=1e-5)
     stored = features.astype(np.float16)  # as data/features holds them; 2**-11 is float16's rounding
-    np.testing.assert_allclose(audio.pad(stored, 3000).astype(np.float32), expected, rtol=2**-10, atol=1e-3)
+    np.testing.assert_allclose(pad(stored, 3000).astype(np.float32), expected, rtol=2**-10, atol=1e-3)
 
 
 def test_silence_restores_to_the_floor():
     silence = np.zeros(16_000, dtype=np.float32)
     expected = EXTRACTOR(silence, sampling_rate=16_000, return_tensors="np").input_features[0]
-    np.testing.assert_array_equal(audio.pad(audio.log_mel(silence, EXTRACTOR.mel_filters), 3000), expected)
+    np.testing.assert_array_equal(pad(log_mel(silence, EXTRACTOR.mel_filters), 3000), expected)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_silence_restores_to_the_floor():
 )
 def test_decode_reads_the_formats_of_corpora(kind, tolerance):
     tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.float32)
-    samples, rate = audio.decode(encoded(tone, 48_000, **kind))
+    samples, rate = decode(encoded(tone, 48_000, **kind))
     assert rate == 48_000 and samples.dtype == np.float32
     middle = slice(12_000, 36_000)
     assert abs(np.std(samples[middle]) - np.std(tone[middle])) < tolerance
@@ -60,7 +61,7 @@ def test_decode_reads_the_formats_of_corpora(kind, tolerance):
 
 def test_decode_mixes_channels_to_mono():
     left, right = speechlike(8_000, 1), speechlike(8_000, 2)
-    samples, _ = audio.decode(encoded(np.stack([left, right], axis=1), 16_000, format="WAV", subtype="FLOAT"))
+    samples, _ = decode(encoded(np.stack([left, right], axis=1), 16_000, format="WAV", subtype="FLOAT"))
     np.testing.assert_allclose(samples, (left + right) / 2, atol=1e-6)
 
 
@@ -82,14 +83,14 @@ def wav(n_samples, rate, subtype="PCM_16", value=0.1):
 )
 def test_decode_refuses_what_is_no_audio(data, message):
     with pytest.raises(ValueError, match=message):
-        audio.decode(data)
+        decode(data)
 
 
 def test_decode_stops_at_the_longest(monkeypatch):
-    monkeypatch.setattr(audio, "LONGEST_S", 2)
-    assert len(audio.decode(wav(16_000, 8_000))[0]) == 16_000
+    monkeypatch.setattr("asr.audio.decode.LONGEST_S", 2)
+    assert len(decode(wav(16_000, 8_000))[0]) == 16_000
     with pytest.raises(OverflowError, match="longer than 2 s"):
-        audio.decode(wav(16_001, 8_000))
+        decode(wav(16_001, 8_000))
 
 
 def test_decode_holds_no_more_than_a_block_of_what_a_header_promises(monkeypatch):
@@ -102,16 +103,16 @@ def test_decode_holds_no_more_than_a_block_of_what_a_header_promises(monkeypatch
     monkeypatch.setattr(soundfile.SoundFile, "read", spy)
     stereo = np.stack([speechlike(9_000, 1), speechlike(9_000, 2)], axis=1)
     data = encoded(stereo, 16_000, format="FLAC")
-    whole = audio.decode(data)[0]
-    monkeypatch.setattr(audio, "BLOCK_SAMPLES", 1000)
-    np.testing.assert_array_equal(audio.decode(data)[0], whole)
+    whole = decode(data)[0]
+    monkeypatch.setattr("asr.audio.decode.BLOCK_SAMPLES", 1000)
+    np.testing.assert_array_equal(decode(data)[0], whole)
     assert set(sizes) == {9_000, 500}
 
 
 def test_resample_keeps_a_tone_and_removes_what_16_khz_cannot_hold():
     time = np.arange(48_000) / 48_000
     low, high = np.sin(2 * np.pi * 1_000 * time), np.sin(2 * np.pi * 12_000 * time)
-    resampled = audio.resample((low + high).astype(np.float32), 48_000)
+    resampled = resample((low + high).astype(np.float32), 48_000)
     assert len(resampled) == 16_000
     expected = np.sin(2 * np.pi * 1_000 * np.arange(16_000) / 16_000)
     np.testing.assert_allclose(resampled[500:-500], expected[500:-500], atol=1e-3)

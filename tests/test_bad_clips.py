@@ -13,10 +13,10 @@ import pytest
 import soundfile
 from datasets import Dataset
 
-from asr import audio
-from asr.corpus import MAX_CLIP_BYTES
-from asr.features import PROBLEMS
-from asr.shards import read_shards
+from asr.audio.decode import decode
+from asr.tables.corpus import MAX_CLIP_BYTES
+from asr.tables.features import PROBLEMS
+from asr.tables.shards import read_shards
 from stages import featurize
 from tests.corpora import tone, tsv
 from tests.recipes import Recipe
@@ -164,8 +164,6 @@ def test_a_file_out_of_all_bounds_is_not_even_read(tmp_path):
 
 
 def test_a_clip_that_kills_its_decoder_is_named_and_the_others_are_there(monkeypatch):
-    decode = audio.decode
-
     def fragile(data):
         if data == b"poison":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -174,7 +172,7 @@ def test_a_clip_that_kills_its_decoder_is_named_and_the_others_are_there(monkeyp
     class Extractor:
         mel_filters = np.ones((201, 80))
 
-    monkeypatch.setattr(audio, "decode", fragile)
+    monkeypatch.setattr("stages.featurize.decode", fragile)
     good = encoded(SPEECH)
     raw = [
         {"id": str(i), "audio": b"poison" if i in (3, 50) else good, "problem": "", "detail": ""}

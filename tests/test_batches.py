@@ -3,11 +3,12 @@ import pytest
 import torch
 from datasets import Dataset
 
-from asr import audio
-from asr.batches import NO_LOSS, Collator, EpochSampler, Examples, read_rows
-from asr.corpus import RAW_FEATURES
-from asr.features import FEATURES
-from asr.whisper import load_model, load_processor
+from asr.audio.log_mel import log_mel, n_frames
+from asr.model.whisper import load_model, load_processor
+from asr.tables.corpus import RAW_FEATURES
+from asr.tables.features import FEATURES
+from asr.tables.rows import read_rows
+from asr.training.batches import NO_LOSS, Collator, EpochSampler, Examples
 from tests.recipes import REPOSITORY
 from tests.test_audio import encoded, speechlike
 
@@ -33,7 +34,7 @@ def tables(mel_filters):
     for number, (sentence, seconds) in enumerate(zip(SENTENCES, SECONDS, strict=True)):
         samples = speechlike(int(seconds * 16_000))
         clip = {name: "" for name in RAW_FEATURES} | {"id": f"{number}.wav", "sentence": sentence}
-        features = audio.log_mel(samples, mel_filters).astype(np.float16).reshape(-1)
+        features = log_mel(samples, mel_filters).astype(np.float16).reshape(-1)
         row = {name: clip.get(name, "") for name in FEATURES}
         rows.append(row | {"duration_s": seconds, "features": features})
         raw.append(clip | {"audio": encoded(samples, 16_000, **WAV)})
@@ -88,7 +89,7 @@ def test_every_row_comes_once_at_every_speed_but_not_over_the_window(processor):
     at_speeds = examples(processor, [0.9, 1.0, 1.1])
     assert len(at_speeds) == 3 + 3 + 3 - 1  # 2.8 s at 0.9 would be 3.1 s
     for item, row, speed in zip(at_speeds, at_speeds.item_rows, at_speeds.item_speeds, strict=True):
-        expected = audio.n_frames(round(SECONDS[row] * 16_000 / speed))
+        expected = n_frames(round(SECONDS[row] * 16_000 / speed))
         assert abs(item["features"].shape[1] - expected) <= 1
         assert item["labels"] == examples(processor, [1.0])[row]["labels"]
 
@@ -105,8 +106,8 @@ def test_a_faster_clip_is_a_higher_one(processor):
     tones = {hz: np.sin(2 * np.pi * hz * time).astype(np.float32) * 0.5 for hz in (440, 550)}
     raw = Dataset.from_list([raw[0] | {"audio": encoded(tones[440], 16_000, **WAV)}], RAW_FEATURES)
     fast = Examples(rows.select([0]), raw, processor.tokenizer, mel_filters, 3, [1.25])[0]["features"]
-    assert loudest_channel(fast) == loudest_channel(audio.log_mel(tones[550], mel_filters))
-    assert loudest_channel(fast) != loudest_channel(audio.log_mel(tones[440], mel_filters))
+    assert loudest_channel(fast) == loudest_channel(log_mel(tones[550], mel_filters))
+    assert loudest_channel(fast) != loudest_channel(log_mel(tones[440], mel_filters))
 
 
 def test_an_epoch_is_a_new_shuffle_of_whole_global_batches():

@@ -14,7 +14,7 @@ from asr.evaluation.breakdown import (
     wer_by_trait,
 )
 from asr.evaluation.transcripts import Transcript
-from asr.evaluation.utterances import utterance_table
+from asr.evaluation.utterance_table import utterance_table
 
 
 def transcript(id: str, **known) -> Transcript:

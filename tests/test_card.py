@@ -4,7 +4,6 @@ import dataclasses
 import html
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import soundfile
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from asr import card, record
+from asr.commands.publish import card, record
 from tests import made_up_run
 from tests.made_up_run import git
 
@@ -35,8 +34,7 @@ def with_params(run, **changes):
 
 
 def call(monkeypatch, *args):
-    monkeypatch.setattr(sys, "argv", ["card", *map(str, args)])
-    card.main()
+    card.main([*map(str, args)])
 
 
 def test_its_metadata_as_the_hub_s_library_reads_them(run):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from asr import locks, manifest
+from asr.runtime import locks, manifest
 from asr.training import checkpoints
 from asr.training.checkpoints import checkpoint_folder, locked, newest_whole
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asr.evaluation.comparison import Change, compare, most_changed, require_same_test_set
+from asr.commands.compare.comparison import Change, compare, most_changed, require_same_test_set
 from asr.evaluation.transcripts import Transcript
-from asr.evaluation.utterances import utterance_table
-from asr.spreadsheets import to_csv
+from asr.evaluation.utterance_table import utterance_table
+from asr.tables.spreadsheets import to_csv
 from tests.recipes import REPOSITORY
 from tests.repositories import ENVIRONMENT
 
@@ -168,7 +168,7 @@ def repository(tmp_path_factory) -> Path:
 def run(folder: Path, *args: str) -> subprocess.CompletedProcess:
     """Run the script by its path, as its first line says."""
     return subprocess.run(
-        [sys.executable, REPOSITORY / "stages/compare.py", *args],
+        [sys.executable, "-m", "asr", "compare", *args],
         cwd=folder,
         env={**ENVIRONMENT, "PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,

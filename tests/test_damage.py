@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import audio
-from asr.damage import format_hint
+from asr.audio.damage import format_hint
+from asr.audio.decode import decode
 from tests.test_audio import speechlike
 
 KINDS = {
@@ -27,9 +27,9 @@ def encoded(kind, seconds=3):
 @pytest.mark.parametrize("kept", [0.3, 0.5, 0.7])
 def test_half_a_clip_is_not_taken_for_a_whole_one(kind, kept):
     data = encoded(kind)
-    assert len(audio.decode(data)[0]) == 48_000
+    assert len(decode(data)[0]) == 48_000
     with pytest.raises((EOFError, ValueError)) as caught:
-        audio.decode(data[: int(kept * len(data))])
+        decode(data[: int(kept * len(data))])
     if kind in ("wav", "mp3", "ogg"):
         assert caught.type is EOFError
     if kind == "wav":
@@ -51,7 +51,7 @@ def without_length(kind, seconds=3):
 
 
 def test_a_flac_whose_length_was_not_known_when_it_was_written_is_whole():
-    assert len(audio.decode(without_length("flac"))[0]) == 48_000
+    assert len(decode(without_length("flac"))[0]) == 48_000
 
 
 def mp3(parts, has_length):
@@ -69,14 +69,14 @@ def test_an_mp3_that_is_shorter_than_is_guessed_is_whole():
     data = mp3([0, 0, 0, 1], has_length=False)
     with soundfile.SoundFile(io.BytesIO(data)) as file:
         assert file.frames > 5 * 16_000
-    assert len(audio.decode(data)[0]) / 16_000 == pytest.approx(4, abs=0.2)
+    assert len(decode(data)[0]) / 16_000 == pytest.approx(4, abs=0.2)
 
 
 def test_an_mp3_that_is_longer_than_is_guessed_says_what_to_do():
-    assert len(audio.decode(mp3([1, 0, 0, 0], has_length=True))[0]) == 4 * 16_000
+    assert len(decode(mp3([1, 0, 0, 0], has_length=True))[0]) == 4 * 16_000
     expected = r"^[12]\.\d s are decoded of about [34]\.\d s, .*: `ffmpeg -i OLD -c copy NEW` mends that"
     with pytest.raises(EOFError, match=expected):
-        audio.decode(mp3([1, 0, 0, 0], has_length=False))
+        decode(mp3([1, 0, 0, 0], has_length=False))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_an_mp3_that_is_longer_than_is_guessed_says_what_to_do():
 )
 def test_of_two_clips_in_one_file_the_second_is_missed(kind, message):
     with pytest.raises(EOFError, match=message):
-        audio.decode(encoded(kind) + encoded(kind))
+        decode(encoded(kind) + encoded(kind))
 
 
 @pytest.mark.parametrize("length", [2**31 - 1, 2**31 - 4096, 2**32 - 1])
@@ -93,13 +93,13 @@ def test_a_wav_whose_length_was_not_known_when_it_was_written_is_whole(length):
     data = bytearray(encoded("wav"))
     at = data.index(b"data") + 4
     data[at : at + 4] = length.to_bytes(4, "little")
-    samples, _ = audio.decode(bytes(data))
+    samples, _ = decode(bytes(data))
     assert len(samples) == 48_000
 
 
 def test_a_tenth_of_a_second_less_is_no_damage():
     data = encoded("wav")
-    assert len(audio.decode(data[:-3200])[0]) == 46_400
+    assert len(decode(data[:-3200])[0]) == 46_400
 
 
 @pytest.mark.parametrize(

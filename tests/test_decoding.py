@@ -5,9 +5,9 @@ import pytest
 import torch
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
-from asr import processes
 from asr.decoding import Piece, n_pieces, plan, split_at_pauses, transcribe
-from asr.whisper import load_model, load_processor
+from asr.model.whisper import load_model, load_processor
+from asr.runtime import processes
 from tests.recipes import REPOSITORY
 
 BASE = REPOSITORY / "sample/base"

@@ -1,4 +1,4 @@
-"""`python -m asr.demo` as a user calls it."""
+"""`asr demo` as a user calls it."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from asr import demo
+from asr.commands.demo import cli as demo
 from tests.recipes import REPOSITORY
 
 BASE = REPOSITORY / "sample/base"
@@ -20,7 +20,7 @@ BASE = REPOSITORY / "sample/base"
 
 def start(folder, *args):
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "asr.demo", "--no-browser", "--port", "0", *map(str, args)]
+    command = [sys.executable, "-m", "asr", "demo", "--no-browser", "--port", "0", *map(str, args)]
     return subprocess.Popen(
         command,
         cwd=folder,

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import audio, demo_texts
-from asr.demo import open_port, serve
-from asr.demo_server import Demo
-from asr.subtitles import plain
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import SAMPLE_RATE
+from asr.commands.demo import texts as demo_texts
+from asr.commands.demo.cli import open_port, serve
+from asr.commands.demo.server import Demo
+from asr.commands.transcribe.subtitles import plain
 from tests.test_audio import encoded
 from tests.test_demo_server import long_speech, speech, transcribers  # noqa: F401, fixtures
 
@@ -77,7 +79,7 @@ def run(address, demo):
 
 
 def heard(transcribers, recording: bytes) -> dict[str, str]:  # noqa: F811
-    """Return the text of each model, as `python -m asr.transcribe` gives it."""
+    """Return the text of each model, as `asr transcribe` gives it."""
     return {
         name: plain("", model.hear([model.cut(recording, None, print)])[0]).strip()
         for name, model in transcribers.items()
@@ -89,7 +91,7 @@ def choose(name: str, content: bytes) -> str:
 
 
 def test_what_is_said_into_the_microphone_is_written(run, demo, speech, transcribers, tmp_path):  # noqa: F811
-    said, rate = audio.decode(speech[0])
+    said, rate = decode(speech[0])
     lead = np.zeros(5 * rate, np.float32)  # the microphone may be open for a while before it is recorded
     (tmp_path / "said.wav").write_bytes(encoded(np.concatenate([lead, said]), rate, format="WAV"))
     found = run(
@@ -116,8 +118,8 @@ def test_what_is_said_into_the_microphone_is_written(run, demo, speech, transcri
     texts = heard(transcribers, recording)
     assert all(texts.values()) and texts == {name: found[name] for name in transcribers}
     samples, rate = soundfile.read(io.BytesIO(recording), dtype="float32")
-    assert rate == audio.SAMPLE_RATE and samples.ndim == 1
-    expected = audio.resample(*audio.decode(speech[0]))
+    assert rate == SAMPLE_RATE and samples.ndim == 1
+    expected = resample(*decode(speech[0]))
     assert len(samples) > len(expected) and found["plays_s"] == pytest.approx(len(samples) / rate, abs=0.1)
     found_again = np.correlate(samples, expected, mode="valid").max() / np.square(expected).sum()
     assert 0.8 < found_again < 1.2  # what was said, as loud as it was

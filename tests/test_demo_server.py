@@ -1,4 +1,4 @@
-"""The demo's server: the texts that `asr.transcribe` gives, and whom it refuses."""
+"""The demo's server: the texts that `asr.commands.transcribe.cli` gives, and whom it refuses."""
 
 import http.client
 import json
@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from werkzeug.test import Client
 
-from asr import audio, demo_server
-from asr.demo import open_port, serve
-from asr.demo_server import Demo
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import SAMPLE_RATE
+from asr.commands.demo import server as demo_server
+from asr.commands.demo.cli import open_port, serve
+from asr.commands.demo.server import Demo
+from asr.commands.transcribe.cli import Transcriber, transcripts
+from asr.commands.transcribe.recordings import Piece
+from asr.commands.transcribe.subtitles import Segment, plain
 from asr.params import SampleSource
-from asr.recordings import Piece
 from asr.sources import sample
-from asr.subtitles import Segment, plain
-from asr.transcribe import Transcriber, transcripts
 from tests.recipes import REPOSITORY
 from tests.test_audio import encoded, speechlike
 
@@ -41,10 +43,10 @@ def speech():
 @pytest.fixture(scope="session")
 def long_speech(speech):
     """The five clips one after the other, with pauses between, as WAV."""
-    pause = np.zeros(audio.SAMPLE_RATE // 2, np.float32)
-    parts = [audio.resample(*audio.decode(clip)) for clip in speech]
+    pause = np.zeros(SAMPLE_RATE // 2, np.float32)
+    parts = [resample(*decode(clip)) for clip in speech]
     samples = np.concatenate([part for clip in parts for part in (clip, pause)])
-    return encoded(samples, audio.SAMPLE_RATE, format="WAV")
+    return encoded(samples, SAMPLE_RATE, format="WAV")
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def transcribed(client, recording):
 
 
 def as_asr_transcribe_does(transcriber, recording, tmp_path):
-    """Return the text that `python -m asr.transcribe` gives."""
+    """Return the text that `asr transcribe` gives."""
     (tmp_path / "recording").write_bytes(recording)
     ((name, segments),) = transcripts(transcriber, [tmp_path / "recording"], None)
     return plain(name, segments).strip()

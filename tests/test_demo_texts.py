@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from asr.demo_texts import compare, mark, page
+from asr.commands.demo.texts import compare, mark, page
 from asr.evaluation.charts import LABELS
-from asr.text import normalize
+from asr.scoring.text import normalize
 
 
 def kinds(words):

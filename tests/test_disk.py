@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from asr import disk
+from asr.runtime import disk
 
 
 def test_torch_on_a_full_disk_is_recognised():

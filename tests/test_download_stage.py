@@ -3,8 +3,8 @@ from collections import Counter
 
 import pytest
 
-from asr.corpus import Clip
-from asr.shards import read_shards
+from asr.tables.corpus import Clip
+from asr.tables.shards import read_shards
 from stages.download import check
 from tests.corpora import release, tone, tsv, write_archive
 

@@ -46,7 +46,7 @@ def test_a_changed_parameter_reruns_what_depends_on_it(repository, change, stage
 
 
 def test_a_change_to_the_scoring_reruns_evaluate_only(repository):
-    code = repository.root / "asr/evaluation/scoring.py"
+    code = repository.root / "asr/evaluation/error_counts.py"
     code.write_text(code.read_text() + "\n# changed\n")
     assert repository.repro() == ["evaluate"]
 

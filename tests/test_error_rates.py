@@ -5,7 +5,7 @@ import socket
 import evaluate
 import pytest
 
-from asr.evaluation import error_rates
+from asr.scoring import hf_metric
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def metric():
     """Load the module as stages do, with the network out of reach."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", lambda *_: pytest.fail("used the network"))
-        return evaluate.load(error_rates.__file__, keep_in_memory=True)
+        return evaluate.load(hf_metric.__file__, keep_in_memory=True)
 
 
 def swap_vowels(text: str) -> str:
@@ -91,9 +91,9 @@ def test_order_and_batching_do_not_matter(metric) -> None:
 @pytest.mark.parametrize(
     ("references", "hypotheses", "message"),
     [
-        (["", "…"], ["a", "b"], "all 2 references are empty after asr.text.normalize"),
+        (["", "…"], ["a", "b"], "all 2 references are empty after asr.scoring.text.normalize"),
         ([], [], "all 0 references"),
-        (["[noise]"], ["a"], "all 1 references are empty after asr.text.whisper_basic"),
+        (["[noise]"], ["a"], "all 1 references are empty after asr.scoring.text.whisper_basic"),
     ],
 )
 def test_no_reference_at_all(metric, references, hypotheses, message) -> None:

@@ -1,4 +1,4 @@
-"""`python -m asr.export` with made-up formats; tests/test_export_formats.py has the real ones."""
+"""`asr export` with made-up formats; tests/test_export_formats.py has the real ones."""
 
 import json
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from asr import export
-from asr.exports import check
+from asr.commands.export import check
+from asr.commands.export import cli as export
 
 
 @pytest.fixture
@@ -35,8 +35,7 @@ def formats(finished, tmp_path, monkeypatch):
 @pytest.fixture
 def run(monkeypatch, capsys):
     def run(*args):
-        monkeypatch.setattr(sys, "argv", ["asr.export", *args])
-        export.main()
+        export.main([*args])
         return capsys.readouterr().out
 
     return run
@@ -148,7 +147,7 @@ def test_what_is_asked_for_in_vain(formats, run, args, message):
 
 def test_packages_that_are_not_installed_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
-    monkeypatch.delitem(sys.modules, "asr.exports.ctranslate2", raising=False)
-    monkeypatch.delattr("asr.exports.ctranslate2", raising=False)
+    monkeypatch.delitem(sys.modules, "asr.commands.export.ctranslate2", raising=False)
+    monkeypatch.delattr("asr.commands.export.ctranslate2", raising=False)
     with pytest.raises(ValueError, match=r"ctranslate2 is not installed: pip install .*\[export\]"):
         export.converters()

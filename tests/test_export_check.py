@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from transformers import WhisperFeatureExtractor
 
-from asr.exports import check
-from asr.exports.check import Clip, measure, megabytes, open_rows, original, read_clips
+from asr.commands.export import check
+from asr.commands.export.check import Clip, measure, megabytes, open_rows, original, read_clips
 from tests.recipes import REPOSITORY, Recipe
 
 FILTERS = WhisperFeatureExtractor.from_pretrained(REPOSITORY / "sample/base").mel_filters

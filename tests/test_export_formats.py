@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from asr import audio, export, vocabulary, whisper
-from asr.batches import read_rows
-from asr.exports.check import original
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import SAMPLE_RATE, log_mel, pad
+from asr.commands.export import cli as export
+from asr.commands.export.check import original
+from asr.model import vocabulary, whisper
+from asr.tables.rows import read_rows
 from tests.recipes import REPOSITORY
 from tests.test_vocabulary import phrases
 
@@ -32,7 +35,7 @@ def clips(finished):
     """The six test clips: encoded, and as samples."""
     rows = read_rows(finished.folder / "data/raw", finished.folder / "data/filtered/test.csv")
     encoded = [row["audio"] for row in rows]
-    return encoded, [audio.resample(*audio.decode(data)) for data in encoded]
+    return encoded, [resample(*decode(data)) for data in encoded]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def base(finished, tmp_path_factory):
     (folder / "data").symlink_to(finished.folder / "data")
     options = ["--model", str(BASE), "--language", "sinhalese", "--force"]
     done = subprocess.run(
-        [sys.executable, "-m", "asr.export", *options],
+        [sys.executable, "-m", "asr", "export", *options],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
@@ -59,8 +62,8 @@ def listeners(model: Path, out: Path) -> list:
 
 def ids_of(model, processor, samples) -> list[int]:
     """List what a model writes, its prompt left out."""
-    features = audio.log_mel(samples, processor.feature_extractor.mel_filters).astype(np.float16)
-    padded = torch.from_numpy(audio.pad(features, whisper.window_frames(model))[None].astype(np.float32))
+    features = log_mel(samples, processor.feature_extractor.mel_filters).astype(np.float16)
+    padded = torch.from_numpy(pad(features, whisper.window_frames(model))[None].astype(np.float32))
     settings = {"language": LANGUAGE[0], "task": LANGUAGE[1], "max_new_tokens": 444}
     return model.eval().generate(padded, **settings)[0].tolist()
 
@@ -71,7 +74,7 @@ def test_every_format_hears_what_the_original_hears(base, clips):
     assert len(set(expected)) == 6 and all(expected)
     for other in others:
         assert [other(samples) for samples in clips[1]] == expected
-    for samples in (np.resize(clips[1][0], 3 * audio.SAMPLE_RATE), clips[1][0][:4000]):  # longest; 0.25 s
+    for samples in (np.resize(clips[1][0], 3 * SAMPLE_RATE), clips[1][0][:4000]):  # longest; 0.25 s
         assert [other(samples) for other in others] == [hear(samples)] * len(others)
 
 

@@ -4,9 +4,9 @@ import unicodedata
 import pandas as pd
 import pytest
 
-from asr.features import FEATURES
-from asr.shards import read_shards, write_shards
-from asr.whisper import load_processor
+from asr.model.whisper import load_processor
+from asr.tables.features import FEATURES
+from asr.tables.shards import read_shards, write_shards
 from tests.corpora import release_of, write_archive
 from tests.recipes import Recipe
 

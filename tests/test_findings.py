@@ -4,12 +4,20 @@ from collections import Counter
 
 import pytest
 
-from asr.languages.alphabets import Alphabet
-from asr.languages.database import find
-from asr.languages.findings import listed, named, of_corpus, of_language, of_normalisers, of_tokenizer, page
-from asr.languages.relatives import nearest
-from asr.languages.spelling import Cost, treatment
-from asr.languages.survey import Survey
+from asr.commands.new_language.alphabets import Alphabet
+from asr.commands.new_language.database import find
+from asr.commands.new_language.findings import (
+    listed,
+    named,
+    of_corpus,
+    of_language,
+    of_normalisers,
+    of_tokenizer,
+    page,
+)
+from asr.commands.new_language.relatives import nearest
+from asr.commands.new_language.spelling import Cost, treatment
+from asr.commands.new_language.survey import Survey
 
 NOTHING, NO_ALPHABET = treatment([]), Alphabet((), ())
 
@@ -90,7 +98,7 @@ def test_a_script_without_marks_is_left_whole():
 
 
 def test_a_loss_is_a_bug(monkeypatch):
-    monkeypatch.setattr("asr.languages.spelling.normalize", lambda text: text.replace("ބ", ""))
+    monkeypatch.setattr("asr.commands.new_language.spelling.normalize", lambda text: text.replace("ބ", ""))
     text = of_normalisers(treatment(["ބަ"]), NOTHING, NO_ALPHABET)[0]
     assert text.startswith("**`wer` loses ބ (U+0784 THAANA LETTER BAA) 1. That is a bug")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr import workers
+from asr.runtime import workers
 from tests import fuzz
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr.languages.database import find, script_name
+from asr.commands.new_language.database import find, script_name
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import re
 
 import pytest
 
-from asr.languages.alphabets import alphabet
-from asr.languages.database import find, script_name
-from asr.languages.relatives import nearest, proposals
-from asr.languages.spelling import cost, treatment
-from asr.whisper import load_processor
+from asr.commands.new_language.alphabets import alphabet
+from asr.commands.new_language.database import find, script_name
+from asr.commands.new_language.relatives import nearest, proposals
+from asr.commands.new_language.spelling import cost, treatment
+from asr.model.whisper import load_processor
 from tests.recipes import REPOSITORY
 
 PAGE = (REPOSITORY / "docs/languages.md").read_text()

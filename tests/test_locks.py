@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from asr import locks
+from asr.runtime import locks
 from tests.recipes import REPOSITORY
 
 

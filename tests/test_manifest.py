@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from asr import manifest
+from asr.runtime import manifest
 
 
 @pytest.fixture

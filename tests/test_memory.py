@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from asr import memory
+from asr.runtime import memory
 
 TOO_MUCH = 1 << 60
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from asr import new_language
-from asr.languages.relatives import nearest
-from asr.new_language import NEWEST, find_archive, find_processor, read_lines, usable
+from asr.commands.new_language import cli as new_language
+from asr.commands.new_language.cli import NEWEST, find_archive, find_processor, read_lines, usable
+from asr.commands.new_language.relatives import nearest
 from asr.params import load_params
 from tests.corpora import release, tsv, write_archive
 from tests.fake_hub import COMMIT, Hub
@@ -34,7 +34,7 @@ def root(tmp_path_factory):
 
 
 def typed(root, *args: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "asr.new_language", *args]
+    command = [sys.executable, "-m", "asr", "new-language", *args]
     environment = {**ENVIRONMENT, "PYTHONPATH": str(root)}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
 
@@ -46,8 +46,7 @@ def run(root, monkeypatch, capsys):
     monkeypatch.setattr(new_language, "CODE", root)
 
     def run(*args: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["asr.new_language", *args])
-        new_language.main()
+        new_language.main([*args])
         return capsys.readouterr().out
 
     return run
@@ -182,7 +181,7 @@ def test_the_hub_gives_tokenizer_and_commit(online):
 
 
 def test_without_the_hub_the_root_recipe_has_a_tokenizer(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("asr.new_language.CODE", tmp_path)
+    monkeypatch.setattr("asr.commands.new_language.cli.CODE", tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert find_processor("owner/no-such-model", None, None) == (None, None)
     assert "no tokenizer of owner/no-such-model: " in caplog.text

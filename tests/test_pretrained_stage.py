@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 
-from asr import whisper
+from asr.model import whisper
 from asr.params import Pretrained
 from stages.pretrained import pretrained
 from tests.recipes import REPOSITORY

@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from asr import manifest, processes
-from asr.batches import NO_LOSS
+from asr.runtime import manifest, processes
+from asr.training.batches import NO_LOSS
 from tests.recipes import REPOSITORY, Recipe
 from tests.servers import unused_port
 from tests.spied import start_spy
@@ -23,8 +23,8 @@ from tests.spied import start_spy
 PROBE = """
 import os, sys, time
 import psutil
-from asr import processes
-from asr.stage import report_errors
+from asr.runtime import processes
+from asr.runtime.errors import report_errors
 
 
 def say(*words):

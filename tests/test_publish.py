@@ -10,7 +10,8 @@ import sys
 import pytest
 from huggingface_hub import ModelCard, constants
 
-from asr import card, publish, record
+from asr.commands.publish import card, record
+from asr.commands.publish import cli as publish
 from tests import made_up_run
 from tests.made_up_run import git
 from tests.receiving_hub import ReceivingHub, breaks_off
@@ -38,8 +39,7 @@ def hub(online, monkeypatch):
 @pytest.fixture
 def call(made, monkeypatch):
     def call(*args, recipe=made):
-        monkeypatch.setattr(sys, "argv", ["publish", *args, "--recipe", str(recipe)])
-        publish.main()
+        publish.main([*args, "--recipe", str(recipe)])
 
     return call
 
@@ -90,7 +90,7 @@ def test_a_dry_run_as_people_call_it(recipe):
     """Its command, from a folder of its own, with a token that gets into no output."""
     environment = ENVIRONMENT | {"PYTHONPATH": str(REPOSITORY), "HF_TOKEN": "hf_s3cretOfTheTests"}
     done = subprocess.run(
-        [sys.executable, "-m", "asr.publish", "owner/name", "--tag", "hf_s3cretOfTheTests"],
+        [sys.executable, "-m", "asr", "publish", "owner/name", "--tag", "hf_s3cretOfTheTests"],
         cwd=recipe, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -276,7 +276,7 @@ def test_by_way_of_xet_as_the_real_hub_has_it(made, tmp_path):
         }  # fmt: skip
         environment.pop("HF_HUB_DISABLE_XET", None)
         done = subprocess.run(
-            [sys.executable, "-m", "asr.publish", *ARGUMENTS, "--yes", "--recipe", str(made)],
+            [sys.executable, "-m", "asr", "publish", *ARGUMENTS, "--yes", "--recipe", str(made)],
             env=environment, capture_output=True, text=True,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -21,8 +21,9 @@ import soundfile
 import yaml
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
-from asr import audio
-from asr.evaluation.rates import error_rates
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import SAMPLE_RATE
+from asr.scoring.rates import error_rates
 from asr.sources import archive
 from tests.recipes import REPOSITORY, Recipe
 
@@ -107,24 +108,24 @@ def test_ten_minutes_are_heard_as_well_as_the_clips_that_they_are_made_of(tmp_pa
     parts, sentences, seconds = [], [], 0.0
     (tmp_path / "clips").mkdir()
     for clip in archive.clips(str(release), None, locale_of(release), validated=False):
-        samples = audio.resample(*audio.decode(clip.audio))
-        if len(samples) < audio.SAMPLE_RATE:
+        samples = resample(*decode(clip.audio))
+        if len(samples) < SAMPLE_RATE:
             continue
         pause_s = chance.uniform(0.5, 1.5)
-        pause = 1e-4 * chance.standard_normal(round(pause_s * audio.SAMPLE_RATE))
+        pause = 1e-4 * chance.standard_normal(round(pause_s * SAMPLE_RATE))
         (tmp_path / f"clips/{len(sentences):04}.mp3").write_bytes(clip.audio)
         parts += [samples, pause.astype(np.float32)]
         sentences.append(clip.sentence)
-        seconds += len(samples) / audio.SAMPLE_RATE + pause_s
+        seconds += len(samples) / SAMPLE_RATE + pause_s
         if seconds >= 600:
             break
     assert seconds >= 600, "the corpus is too small"
-    soundfile.write(tmp_path / "long.wav", np.concatenate(parts), audio.SAMPLE_RATE)
+    soundfile.write(tmp_path / "long.wav", np.concatenate(parts), SAMPLE_RATE)
 
     def wer(recording: str) -> float:
         model = ["--model", os.path.abspath(os.environ["REAL_CHECKPOINT"])]
         language = ["--language", LANGUAGES[locale_of(release)]]
-        command = [sys.executable, "-m", "asr.transcribe", tmp_path / recording, "--format", "json"]
+        command = [sys.executable, "-m", "asr", "transcribe", tmp_path / recording, "--format", "json"]
         done = subprocess.run([*command, *model, *language], capture_output=True, text=True, check=True)
         heard = [json.loads(line)["text"] for line in done.stdout.splitlines()]
         return error_rates([" ".join(sentences)], [" ".join(heard)])["wer"]

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from asr.languages.recipe import as_yaml, changed, located, write
+from asr.commands.new_language.recipe import as_yaml, changed, located, write
 from asr.params import load_params
 from tests.recipes import REPOSITORY
 from tests.recipes import changed as changed_tree
@@ -60,7 +60,7 @@ def test_values_are_read_as_they_were(value, written):
 def test_code_is_found_from_any_depth(tmp_path, below, up):
     (tmp_path / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text())
     text = located(tmp_path, tmp_path / below)
-    assert f"# python -m asr.new_language --renew {below}\n" in text
+    assert f"# asr new-language --renew {below}\n" in text
     here, there = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text()), yaml.safe_load(text)
     assert there["plots"] == here["plots"] and list(there["stages"]) == list(here["stages"])
     for name, stage in there["stages"].items():

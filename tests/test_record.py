@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from asr import record
+from asr.commands.publish import record
 from tests import made_up_run
 from tests.made_up_run import git
 

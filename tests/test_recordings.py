@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from transformers import WhisperFeatureExtractor
 
-from asr import audio, recordings
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import SAMPLE_RATE, log_mel
+from asr.commands.transcribe import recordings
 from tests.test_audio import encoded, speechlike
 from tests.test_damage import KINDS, without_length
 from tests.test_damage import encoded as encoded_as
 
 MEL_FILTERS = WhisperFeatureExtractor().mel_filters
-SECOND = audio.SAMPLE_RATE
+SECOND = SAMPLE_RATE
 
 
 def refuse(missing):
@@ -62,7 +64,7 @@ def test_a_stream_is_what_the_stages_decode(rate, channels, kind, tmp_path):
     samples = speechlike(40 * rate)
     data = encoded(np.stack([samples, samples / 2], axis=1)[:, :channels], rate, **kind)
     (tmp_path / "recording").write_bytes(data)
-    expected = audio.resample(*audio.decode(data))
+    expected = resample(*decode(data))
     for recording in (data, tmp_path / "recording"):
         found = np.concatenate(list(recordings.read(recording, refuse)))
         assert found.dtype == np.float32
@@ -75,7 +77,7 @@ def test_a_short_recording_has_the_features_of_the_stages():
     data = encoded(samples, SECOND, format="WAV", subtype="FLOAT")
     (piece,) = recordings.pieces(data, 3, MEL_FILTERS, refuse)
     assert (piece.start_s, piece.end_s) == (0, 2)
-    np.testing.assert_array_equal(piece.features, audio.log_mel(samples, MEL_FILTERS).astype(np.float16))
+    np.testing.assert_array_equal(piece.features, log_mel(samples, MEL_FILTERS).astype(np.float16))
 
 
 def test_silence_is_not_listened_to():

@@ -6,8 +6,8 @@ import math
 import pytest
 from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
 
-from asr.languages.database import Language
-from asr.languages.relatives import FAR_KM, Candidate, nearest, proposals, token
+from asr.commands.new_language.database import Language
+from asr.commands.new_language.relatives import FAR_KM, Candidate, nearest, proposals, token
 
 KNOWN = {
     "it": "italian", "sv-SE": "swedish", "ne-NP": "nepali", "pa-IN": "punjabi", "hy-AM": "armenian",

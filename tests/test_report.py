@@ -12,9 +12,9 @@ import soundfile
 
 from asr.evaluation import charts, report
 from asr.evaluation.breakdown import runaways, wer_by_parts
-from asr.evaluation.rates import error_rates
 from asr.evaluation.transcripts import MODELS, Transcript
-from asr.evaluation.utterances import utterance_table
+from asr.evaluation.utterance_table import utterance_table
+from asr.scoring.rates import error_rates
 
 TEXTS = ["މާލެ އަކީ ރަށެއް.", "ދިވެހި ބަސް", "<b>x</b> & ބަސް", "ސާޅީސް ފަހެއް"]
 HEARD = ["މާލެ އިކީ", "ދިވެހި ބަސް", "އެއީ <script>alert(1)</script>", "ސާޅީސް ފަހެއް މި"]

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from asr import manifest, whisper
+from asr.model import whisper
+from asr.runtime import manifest
 from asr.training import resuming
 from tests.recipes import REPOSITORY, Recipe
 from tests.spied import start_spy

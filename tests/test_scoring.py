@@ -3,8 +3,8 @@
 import evaluate
 import pytest
 
-from asr.evaluation import error_rates
-from asr.evaluation.scoring import rounded, score_utterances
+from asr.evaluation.error_counts import rounded, score_utterances
+from asr.scoring import hf_metric
 
 # reference, hypothesis; errors, sub, del, ins, reference words; char errors, reference chars
 ROWS = [
@@ -32,7 +32,7 @@ def test_counts_of_an_utterance(reference, hypothesis, words, chars) -> None:
 
 def test_rows_add_up_to_the_headline() -> None:
     totals = score_utterances(REFERENCES, HYPOTHESES).sum()
-    headline = evaluate.load(error_rates.__file__, keep_in_memory=True).compute(
+    headline = evaluate.load(hf_metric.__file__, keep_in_memory=True).compute(
         predictions=HYPOTHESES, references=REFERENCES
     )
     for count in ("substitutions", "deletions", "insertions", "reference_words"):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from asr import secrets
+from asr.runtime import secrets
 
 KEY = "hf_s3cretOfTheTests0001"
 
@@ -98,7 +98,7 @@ def test_a_stage_prints_none_however_it_comes_to(monkeypatch, does):
     monkeypatch.setenv("HF_TOKEN", KEY)
     script = f"""
 import logging, os, sys, warnings
-from asr.stage import report_errors
+from asr.runtime.errors import report_errors
 KEY = os.environ["HF_TOKEN"]
 with report_errors("probe", alone=False):
     library = logging.getLogger("library")  # with a handler of its own, as those of Hugging Face have

@@ -3,8 +3,8 @@ import hashlib
 import pytest
 from datasets import Features, Value
 
-from asr import shards
-from asr.shards import read_shards, write_shards
+from asr.tables import shards
+from asr.tables.shards import read_shards, write_shards
 
 FEATURES = Features({"id": Value("string"), "audio": Value("binary")})
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from asr.audio import decode
+from asr.audio.decode import decode
 from asr.params import SampleSource
 from asr.sources import sample
 from asr.synthesis.thaana import to_sinhala

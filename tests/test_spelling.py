@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from transformers import WhisperProcessor
 
-from asr.languages import spelling
-from asr.languages.spelling import Cost, cost, cost_extended, no_letters, script, treatment
+from asr.commands.new_language import spelling
+from asr.commands.new_language.spelling import Cost, cost, cost_extended, no_letters, script, treatment
 from tests.recipes import REPOSITORY
 
 DHIVEHI = "އަޅުގަނޑު ރާއްޖެއަށް ދަން."  # 3 words, 22 letters and marks, 2 spaces, a full stop

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from asr.evaluation import utterances
-from asr.spreadsheets import inert, original, to_csv
+from asr.evaluation import utterance_table as utterances
+from asr.tables.spreadsheets import inert, original, to_csv
 
 TEXTS = ["=1+1", "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1", "'=1", "''-1"]
 HARMLESS = ["", "ދިވެހި", "l'acqua", "'tis", "a=b", "1-2", "''"]

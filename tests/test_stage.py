@@ -12,9 +12,9 @@ import psutil
 import pytest
 import torch
 
-from asr import locks
-from asr.audio import decode
-from asr.stage import report_errors
+from asr.audio.decode import decode
+from asr.runtime import locks
+from asr.runtime.errors import report_errors
 from tests.recipes import REPOSITORY
 
 
@@ -42,7 +42,7 @@ def test_other_errors_keep_their_traceback():
 
 def test_the_script_exits_with_one_and_logs_its_own_progress_only(tmp_path):
     script = (
-        "import logging; from asr.stage import report_errors\n"
+        "import logging; from asr.runtime.errors import report_errors\n"
         "with report_errors('filter'):\n"
         "    logging.getLogger('filter').info('half done'); logging.getLogger('httpx').info('GET secret')\n"
         "    raise PermissionError('data/filtered is read-only')\n"
@@ -60,7 +60,7 @@ def start(folder, script, *args, **environment):
     """Start a script in a recipe's folder, as the stage featurize."""
     (folder / "params.yaml").touch()
     return subprocess.Popen(
-        [sys.executable, "-c", "from asr.stage import report_errors\n" + script, *args],
+        [sys.executable, "-c", "from asr.runtime.errors import report_errors\n" + script, *args],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -106,7 +106,7 @@ def test_of_several_processes_only_one_holds_the_lock(tmp_path, at_work, environ
 
 
 def test_processes_that_a_stage_starts_know_that_it_holds_the_lock(tmp_path):
-    inner = "from asr.stage import report_errors\n" + WORK
+    inner = "from asr.runtime.errors import report_errors\n" + WORK
     script = (
         "import subprocess, sys\n"
         f"with report_errors('featurize'): subprocess.run([sys.executable, '-c', {inner!r}], check=True)"

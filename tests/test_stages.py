@@ -13,11 +13,12 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor, WhisperProcessor, pipeline
 
-from asr import audio
-from asr.batches import read_rows
-from asr.features import log_mel_of
-from asr.shards import read_shards
-from asr.whisper import load_model
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import pad
+from asr.model.whisper import load_model
+from asr.tables.features import log_mel_of
+from asr.tables.rows import read_rows
+from asr.tables.shards import read_shards
 from tests.recipes import REPOSITORY, Recipe
 from tests.spied import start_spy
 
@@ -43,9 +44,9 @@ def test_featurize_keeps_every_row_and_whispers_own_features(finished):
         if row["problem"]:
             assert row["duration_s"] == 0 and len(row["features"]) == 0
             continue
-        samples = audio.resample(*audio.decode(clip["audio"]))
+        samples = resample(*decode(clip["audio"]))
         expected = extractor(samples, sampling_rate=16_000, return_tensors="np").input_features[0]
-        restored = audio.pad(np.asarray(row["features"]).reshape(80, -1), 3000)
+        restored = pad(np.asarray(row["features"]).reshape(80, -1), 3000)
         np.testing.assert_allclose(restored.astype(np.float32), expected, rtol=2**-10, atol=1e-3)
         assert row["duration_s"] == pytest.approx(len(samples) / 16_000)
         checked += 1
@@ -86,7 +87,7 @@ def test_train_saves_a_model_that_learned_something_and_transcribes_alone(finish
     raw = read_shards(finished.folder / "data/raw")
     clip = raw[int(pd.read_csv(finished.folder / "data/filtered/test.csv").row[0])]
     speech = pipeline("automatic-speech-recognition", model=str(finished.folder / "data/model"))
-    heard = speech(audio.resample(*audio.decode(clip["audio"])), generate_kwargs={"max_new_tokens": 20})
+    heard = speech(resample(*decode(clip["audio"])), generate_kwargs={"max_new_tokens": 20})
     transcript = lines(finished.folder / "data/transcripts/finetuned.jsonl")[0]
     assert transcript["id"] == clip["id"]
     assert heard["text"].strip() == transcript["hypothesis"]
@@ -185,7 +186,7 @@ def test_new_tokens_adapters_masks_and_speeds_together(finished, tmp_path):
     transcripts = lines(recipe.folder / "data/transcripts/finetuned.jsonl")
     heard = [transcript["hypothesis"] for transcript in transcripts]
     rows = read_rows(finished.folder / "data/features", recipe.folder / "data/filtered/test.csv")
-    features = np.stack([audio.pad(log_mel_of(row, 80), 300) for row in rows]).astype(np.float32)
+    features = np.stack([pad(log_mel_of(row, 80), 300) for row in rows]).astype(np.float32)
     ids = model.generate(torch.from_numpy(features), max_new_tokens=20)
     plain = WhisperProcessor.from_pretrained(recipe.folder / "data/model")
     assert [text.strip() for text in plain.batch_decode(ids, skip_special_tokens=True)] == heard

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from asr.subtitles import FORMATS, Segment
+from asr.commands.transcribe.subtitles import FORMATS, Segment
 
 HEARD = [
     Segment(0.0, 2.5, "ބޮޑު މަގު"),

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from asr.summary import summary
+from asr.evaluation.summary import summary
 
 
 def test_it_shows_both_models_and_names_only_files_that_exist(tmp_path):

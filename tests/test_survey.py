@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr.languages.survey import hours, survey
+from asr.commands.new_language.survey import hours, survey
 from tests.corpora import release, release_of_generation, tsv, write_archive
 
 DURATIONS = tsv(("a.mp3", "4000"), ("b.mp3", "5000"), ("e.mp3", "9000"), header=("clip", "duration[ms]"))

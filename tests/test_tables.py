@@ -1,6 +1,6 @@
 import pytest
 
-from asr.sources.tables import read_table, require_columns
+from asr.sources.metadata import read_table, require_columns
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from asr.text import has_controls, normalize, orthographic, whisper_basic
+from asr.scoring.text import has_controls, normalize, orthographic, whisper_basic
 
 ZWNJ, ZWJ, ZWSP, RLM, VS16 = "\u200c", "\u200d", "\u200b", "\u200f", "\ufe0f"
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from asr import whisper
-from asr.batches import NO_LOSS
+from asr.model import whisper
 from asr.params import Train, load_params
 from asr.training import adaptation
 from asr.training.arguments import make_trainer, resolve_precision, training_arguments
+from asr.training.batches import NO_LOSS
 from asr.training.trainer import TokenLoss
 from tests.recipes import REPOSITORY
 

@@ -1,4 +1,4 @@
-"""`python -m asr.transcribe` as a user calls it, with the sample's base model."""
+"""`asr transcribe` as a user calls it, with the sample's base model."""
 
 import json
 import os
@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asr import audio
-from asr.shards import read_shards
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import SAMPLE_RATE
+from asr.tables.shards import read_shards
 from tests.recipes import REPOSITORY, Recipe
 from tests.test_audio import encoded, speechlike
 
@@ -44,7 +45,7 @@ def start(tmp_path):
     def start(*args, environment=None):
         model = () if "--model" in args else ("--model", str(BASE), "--language", "sinhalese")
         return subprocess.Popen(
-            [sys.executable, "-m", "asr.transcribe", *map(str, args), *model],
+            [sys.executable, "-m", "asr", "transcribe", *map(str, args), *model],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"} | (environment or {}),
             stdin=subprocess.PIPE,
@@ -86,10 +87,10 @@ def test_a_file_from_standard_input(transcribe, clips):
 
 def test_a_long_recording_in_pieces_with_pauses_between(transcribe, clips, tmp_path):
     folder, expected = clips
-    pause = np.zeros(audio.SAMPLE_RATE // 2, np.float32)
-    parts = [audio.resample(*audio.decode((folder / name).read_bytes())) for name in expected]
+    pause = np.zeros(SAMPLE_RATE // 2, np.float32)
+    parts = [resample(*decode((folder / name).read_bytes())) for name in expected]
     long = np.concatenate([part for clip in parts for part in (clip, pause)])
-    (tmp_path / "long.wav").write_bytes(encoded(long, audio.SAMPLE_RATE, format="WAV"))
+    (tmp_path / "long.wav").write_bytes(encoded(long, SAMPLE_RATE, format="WAV"))
     output, _ = transcribe("long.wav", "--format", "srt", "--out", "heard")
     assert output == ""
     cues = re.findall(
@@ -98,7 +99,7 @@ def test_a_long_recording_in_pieces_with_pauses_between(transcribe, clips, tmp_p
     ends = [int(seconds) + int(milliseconds) / 1000 for *_, seconds, milliseconds, _ in cues]
     starts = [int(seconds) + int(milliseconds) / 1000 for seconds, milliseconds, *_ in cues]
     assert starts[0] == 0 and starts[1:] == ends[:-1]
-    assert ends[-1] == pytest.approx(len(long) / audio.SAMPLE_RATE, abs=0.01)
+    assert ends[-1] == pytest.approx(len(long) / SAMPLE_RATE, abs=0.01)
 
 
 def test_what_is_no_recording_is_named_and_the_others_are_done(transcribe, clips, tmp_path):
@@ -112,8 +113,8 @@ def test_what_is_no_recording_is_named_and_the_others_are_done(transcribe, clips
 
 
 def test_silence_is_an_empty_transcript(transcribe, tmp_path):
-    silence = np.zeros(5 * audio.SAMPLE_RATE, np.float32)
-    (tmp_path / "silence.wav").write_bytes(encoded(silence, audio.SAMPLE_RATE, format="WAV"))
+    silence = np.zeros(5 * SAMPLE_RATE, np.float32)
+    (tmp_path / "silence.wav").write_bytes(encoded(silence, SAMPLE_RATE, format="WAV"))
     assert transcribe("silence.wav")[0] == "\n"
 
 
@@ -145,15 +146,15 @@ def test_what_cannot_be_done_says_what_to_do(transcribe, tmp_path, args, message
 @pytest.fixture
 def spoken(tmp_path):
     """A recording of 12 s with pauses, and what the model writes of its first half and of all of it."""
-    samples = np.concatenate([speechlike(audio.SAMPLE_RATE * 5 // 2), np.zeros(audio.SAMPLE_RATE // 2)] * 4)
-    (tmp_path / "spoken.wav").write_bytes(encoded(samples, audio.SAMPLE_RATE, format="WAV"))
+    samples = np.concatenate([speechlike(SAMPLE_RATE * 5 // 2), np.zeros(SAMPLE_RATE // 2)] * 4)
+    (tmp_path / "spoken.wav").write_bytes(encoded(samples, SAMPLE_RATE, format="WAV"))
     return tmp_path / "spoken.wav"
 
 
 def test_a_recording_that_is_cut_off_is_transcribed_and_it_is_said(transcribe, spoken, tmp_path):
     whole, errors = transcribe("spoken.wav")
     assert "cut off" not in errors
-    (tmp_path / "cut.wav").write_bytes(cut := spoken.read_bytes()[: 6 * 2 * audio.SAMPLE_RATE])
+    (tmp_path / "cut.wav").write_bytes(cut := spoken.read_bytes()[: 6 * 2 * SAMPLE_RATE])
     for name, recording in (("cut.wav", b""), ("-", cut)):
         text, errors = transcribe(name, input=recording)
         assert text.strip() and whole.startswith(text.strip()) and len(text) < 0.7 * len(whole)

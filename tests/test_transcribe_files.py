@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from asr.transcribe_files import SUFFIXES, find, left_to_do, outputs, write
+from asr.commands.transcribe.files import SUFFIXES, find, left_to_do, outputs, write
 
 
 def touched(folder, *names):

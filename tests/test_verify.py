@@ -22,7 +22,7 @@ def cache(tmp_path):
 
 def verify(folder):
     done = subprocess.run(
-        [sys.executable, "-m", "stages.verify"],
+        [sys.executable, "-m", "asr", "verify"],
         cwd=folder,
         env=ENVIRONMENT | {"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,

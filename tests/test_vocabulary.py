@@ -17,8 +17,8 @@ from transformers import (
     pipeline,
 )
 
-from asr import vocabulary, whisper
-from asr.merges import bytes_of
+from asr.model import vocabulary, whisper
+from asr.model.merges import bytes_of
 from asr.synthesis.phrases import dhivehi_phrase
 from tests.recipes import REPOSITORY
 from tests.test_audio import speechlike

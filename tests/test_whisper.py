@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import WhisperProcessor, pipeline
 
-from asr import whisper
+from asr.model import whisper
 from tests.recipes import REPOSITORY
 from tests.test_audio import speechlike
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from asr import workers
-from asr.workers import Died, in_order, n_workers
+from asr.runtime import workers
+from asr.runtime.workers import Died, in_order, n_workers
 
 _started = []
 

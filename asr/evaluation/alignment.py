@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jiwer
 import pandas as pd
 
-from asr.text import normalize
+from asr.scoring.text import normalize
 
 NOTHING = ""  # what a deletion became, and what an insertion comes from
 

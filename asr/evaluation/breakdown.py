@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from asr.evaluation.transcripts import MODELS, Transcript
-from asr.text import normalize
+from asr.scoring.text import normalize
 
 # Lower edges; a part reaches up to the next one, the last is open. Fixed, so that commits compare.
 DURATION_S = (0, 2, 4, 6, 8, 10)
@@ -28,7 +28,7 @@ def wer_by_parts(
 
     Parameters
     ----------
-    table: as asr/evaluation/utterances.py has it
+    table: as asr/evaluation/utterance_table.py has it
     transcripts: of either model, in the table's order
 
     Returns
@@ -62,7 +62,7 @@ def wer_by(table: pd.DataFrame, part: pd.Series | np.ndarray, name: str) -> pd.D
 
     Parameters
     ----------
-    table: as asr/evaluation/utterances.py has it
+    table: as asr/evaluation/utterance_table.py has it
     part: for each row of the table, which part it belongs to
 
     Returns

@@ -13,7 +13,7 @@ import pandas as pd
 import soundfile
 from markupsafe import Markup
 
-from asr.audio import decode
+from asr.audio.decode import decode
 from asr.evaluation.alignment import Step, align, character_name, confusions, readable
 from asr.evaluation.charts import LABELS, inline
 from asr.evaluation.transcripts import MODELS, Transcript
@@ -116,7 +116,7 @@ def render(
     Parameters
     ----------
     metrics: as in metrics/evaluate.json
-    table: as asr/evaluation/utterances.py has it
+    table: as asr/evaluation/utterance_table.py has it
     transcripts: of each model, in the table's order
     traits: as `asr.breakdown.wer_by_trait` has it
     charts: SVG, by name, as `asr.charts.draw` has them
@@ -128,7 +128,7 @@ def render(
     mistaken = [s for pair in zip(*pairs, strict=True) for s in align(*pair) if s.kind == "substitute"]
     mistaken_pairs = [s.reference for s in mistaken], [s.hypothesis for s in mistaken]
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "templates"),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

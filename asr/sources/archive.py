@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from asr.corpus import MAX_CLIP_BYTES, Clip
 from asr.sources.containers import members
+from asr.sources.metadata import MAX_TABLE_BYTES, read_table, require_columns
 from asr.sources.resume import fetch
-from asr.sources.tables import MAX_TABLE_BYTES, read_table, require_columns
+from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
 CORPORA = Path("corpora")
 VALIDATED = "validated.tsv"  # lists the clips of the three others too

@@ -8,10 +8,10 @@ from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 
-from asr import corpus
-from asr.corpus import MAX_CLIP_BYTES, Clip
 from asr.params import FolderSource
-from asr.sources.tables import MAX_TABLE_BYTES, SUFFIXES, read_table, require_columns
+from asr.sources.metadata import MAX_TABLE_BYTES, SUFFIXES, read_table, require_columns
+from asr.tables import corpus
+from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
 SPLITS = {name: name for name in corpus.SPLITS} | {"dev": "validation"}
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from datasets.packaged_modules.folder_based_builder.folder_based_builder import 
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
-from asr.corpus import Clip
 from asr.params import HubSource
+from asr.tables.corpus import Clip
 
 
 def clips(params: HubSource, validated: bool) -> Iterator[Clip]:

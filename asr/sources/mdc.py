@@ -12,12 +12,12 @@ from typing import TypeVar
 
 import requests
 
-from asr import disk
-from asr.corpus import Clip
-from asr.secrets import redacted
+from asr.runtime import disk
+from asr.runtime.secrets import redacted
 from asr.sources.archive import CORPORA, read_release
 from asr.sources.responses import FOR_A_WHILE, reason, refuse
 from asr.sources.resume import keep_trying
+from asr.tables.corpus import Clip
 
 SITE = "https://mozilladatacollective.com"
 WITHOUT = "download.source=archive, hub or folder, or `make sample` for a synthetic corpus"

@@ -15,11 +15,11 @@ from dataclasses import replace
 import numpy as np
 import soundfile
 
-from asr.corpus import Clip
 from asr.params import SampleSource
 from asr.synthesis.phrases import dhivehi_phrase
 from asr.synthesis.thaana import to_sinhala
 from asr.synthesis.voices import TEST_VARIANTS, TRAINING_VARIANTS, Voice, draw_voice, speak
+from asr.tables.corpus import Clip
 
 SAMPLE_RATE = 48_000  # Hz, Common Voice's
 MAX_DURATION_S = 2.9  # the sample's base model hears 3 s

@@ -5,7 +5,7 @@ from pathlib import Path
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import WhisperForConditionalGeneration
 
-from asr import whisper
+from asr.model import whisper
 from asr.params import Lora, SpecAugment, Train
 
 

@@ -17,12 +17,12 @@ from transformers import (
     set_seed,
 )
 
-from asr import whisper
-from asr.batches import NO_LOSS, Collator, Examples
-from asr.evaluation import error_rates
+from asr.model import whisper
 from asr.params import Train
+from asr.scoring import hf_metric
+from asr.training.batches import NO_LOSS, Collator, Examples
 from asr.training.checkpoints import MarkWhole
-from asr.training.progress import Progress
+from asr.training.progress_callback import Progress
 from asr.training.trainer import TokenLoss, WhisperTrainer
 
 # Parameters that `Seq2SeqTrainingArguments` does not have, or that go elsewhere.
@@ -108,7 +108,7 @@ def resolve_precision(precision: str) -> str:
 
 def error_rate_metrics(tokenizer: WhisperTokenizer):
     """Make the function that scores a validation pass, by the metric that `evaluate` uses too."""
-    metric = evaluate.load(error_rates.__file__, keep_in_memory=True)
+    metric = evaluate.load(hf_metric.__file__, keep_in_memory=True)
 
     def decode(ids: np.ndarray) -> list[str]:
         ids = np.where(ids == NO_LOSS, tokenizer.pad_token_id, ids)

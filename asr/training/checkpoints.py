@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 from transformers import TrainerCallback
 
-from asr import locks, manifest, processes
+from asr.runtime import locks, manifest, processes
 
 STATE, OPTIMIZER, SCHEDULER = "trainer_state.json", "optimizer.pt", "scheduler.pt"
 FINISHED = "finished"  # the file that marks the folder of a training whose outputs were written

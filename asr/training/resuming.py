@@ -7,9 +7,9 @@ from pathlib import Path
 from transformers import Trainer, TrainerState
 from transformers.trainer_utils import align_special_tokens
 
-from asr import disk
+from asr.runtime import disk
 from asr.training.checkpoints import STATE, best_of, has_ended, saved_in, whole_in
-from asr.training.progress import Progress
+from asr.training.progress_callback import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import torch
 from transformers import Seq2SeqTrainer, TrainerCallback
 
-from asr.batches import NO_LOSS, EpochSampler, Examples
+from asr.training.batches import NO_LOSS, EpochSampler, Examples
 
 
 class WhisperTrainer(Seq2SeqTrainer):

@@ -1,0 +1,126 @@
+"""What an export is worth: its error rates on the recipe's own test clips, its speed and its size.
+
+Everything is measured on the CPU, a clip at a time, with as many threads for each format as PyTorch takes.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from asr.audio.decode import decode, resample
+from asr.audio.log_mel import FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE, log_mel, n_frames, pad
+from asr.commands.transcribe.cli import MAX_IDS
+from asr.decoding import n_pieces, split_at_pauses
+from asr.model import whisper
+from asr.runtime.progress import tracked
+from asr.scoring.rates import error_rates
+from asr.tables.rows import read_rows
+
+RAW, TEST = Path("data/raw"), Path("data/filtered/test.csv")
+
+Listener = Callable[[np.ndarray], str]  # float32 samples at 16 kHz, at most a window of them, to text
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A test clip, cut in its pauses where it is longer than the model's window."""
+
+    pieces: list[np.ndarray]  # float32, 16 kHz
+    reference: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found of one format."""
+
+    format: str
+    megabytes: float  # 10^6 bytes, all files
+    wer: float  # percent
+    cer: float  # percent
+    seconds_per_clip: float  # from samples to text
+    clips: int
+    computed_in: str  # on this machine: what is stored in float16 is computed in float32 on most CPUs
+
+
+def open_rows(limit: int | None) -> Dataset:
+    """Open the recipe's test clips, or `limit` of them, spread evenly.
+
+    Raises
+    ------
+    FileNotFoundError: the recipe has no test clips yet.
+    """
+    if not TEST.exists():
+        raise FileNotFoundError(f"no {TEST}: run `dvc repro` or `dvc pull` in the recipe's folder")
+    rows = read_rows(RAW, TEST)
+    if limit is None or limit >= len(rows):
+        return rows
+    return rows.select(np.linspace(0, len(rows) - 1, limit).round().astype(int))
+
+
+def read_clips(rows: Dataset, window_s: int, mel_filters: np.ndarray) -> Iterator[Clip]:
+    """Decode and resample clips as `featurize` does, and cut them as `transcribe` does."""
+    for row in rows:
+        samples = resample(*decode(row["audio"]))
+        yield Clip(_cut(samples, window_s, mel_filters), row["sentence"])
+
+
+def _cut(samples: np.ndarray, window_s: int, mel_filters: np.ndarray) -> list[np.ndarray]:
+    count = n_pieces(n_frames(len(samples)), window_s * FRAMES_PER_SECOND)
+    if count == 1:
+        return [samples[: window_s * SAMPLE_RATE]]
+    parts = split_at_pauses(log_mel(samples, mel_filters), count, window_s * FRAMES_PER_SECOND)
+    ends = np.cumsum([part.shape[1] for part in parts[:-1]]) * HOP_LENGTH
+    return np.split(samples, ends)
+
+
+def original(folder: Path, language: str, task: str) -> Listener:
+    """Load the model that is exported, to listen through transformers in float32, without beams."""
+    processor = whisper.load_processor(folder, language, task)
+    model = whisper.load_model(folder).eval()
+    mel_filters, frames = processor.feature_extractor.mel_filters, whisper.window_frames(model)
+
+    def hear(samples: np.ndarray) -> str:
+        features = log_mel(samples, mel_filters).astype(np.float16)  # as data/features holds them
+        with torch.inference_mode():
+            ids = model.generate(
+                torch.from_numpy(pad(features, frames)[None].astype(np.float32)),
+                language=language,
+                task=task,
+                return_timestamps=False,
+                max_new_tokens=MAX_IDS,
+                num_beams=1,
+            )
+        return processor.tokenizer.decode(ids[0], skip_special_tokens=True).strip()
+
+    return hear
+
+
+def measure(
+    format: str, folder: Path, hear: Listener, computed_in: str, clips: Iterator[Clip], n_clips: int
+) -> Measured:
+    """Let a format hear all clips. The first is heard twice: the first time allocates, and does not count."""
+    references, hypotheses, seconds = [], [], 0.0
+    with tracked(n_clips, "clips", "export") as advance:
+        for clip in clips:
+            if not references:
+                hear(clip.pieces[0])
+            started = time.perf_counter()
+            texts = [hear(piece) for piece in clip.pieces]
+            seconds += time.perf_counter() - started
+            references.append(clip.reference)
+            hypotheses.append(" ".join(text for text in texts if text))
+            advance(1)
+    rates = error_rates(references, hypotheses)
+    return Measured(
+        format, megabytes(folder), rates["wer"], rates["cer"], seconds / n_clips, n_clips, computed_in
+    )
+
+
+def megabytes(folder: Path) -> float:
+    """Add up a folder's files, in units of 10^6 bytes."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6

@@ -1,0 +1,96 @@
+"""A recipe's folder: dvc.yaml and params.yaml, made from those in the repository's root."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import yaml
+
+from asr.params import load_params
+
+KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_]\w*):(?P<value>(?: (?! *#).*?)?)(?P<comment> +#.*)?$")
+
+
+def write(root: Path, folder: Path, changes: dict[str, tuple[object, str | None]], head: str) -> None:
+    """Write a recipe; nothing is left of one that is not valid.
+
+    Parameters
+    ----------
+    root: the repository, with the dvc.yaml and params.yaml to start from
+    changes: parameters named as for `dvc exp run -S`, each with a comment, None for the one that is there
+    head: the comment at the top of params.yaml, without #
+
+    Raises
+    ------
+    FileExistsError: there is such a folder.
+    ValueError: the folder is not in the repository, or a parameter is unknown or ill-typed.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already: it is left as it is. Give --out, or move it away")
+    pipeline = located(root, folder)
+    params = changed((root / "params.yaml").read_text(encoding="utf-8"), changes, head)
+    folder.mkdir(parents=True)
+    try:
+        (folder / "dvc.yaml").write_text(pipeline, encoding="utf-8")
+        (folder / "params.yaml").write_text(params, encoding="utf-8")
+        load_params(folder / "params.yaml")
+    except BaseException:
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+        raise
+
+
+def located(root: Path, folder: Path) -> str:
+    """Return the root's dvc.yaml as it has to be in a folder below: with ../ before the paths of code.
+
+    Raises
+    ------
+    ValueError: the folder is not below the root.
+    """
+    if root.resolve() not in folder.resolve().parents:
+        raise ValueError(f"{folder} is not inside {root}: a recipe runs the code there. Give another --out")
+    up = os.path.relpath(root.resolve(), folder.resolve())
+    stages = (root / "dvc.yaml").read_text(encoding="utf-8").split("stages:\n", 1)[1]
+    stages = re.sub(r"^( +- )(asr|stages)/", rf"\1{up}/\2/", stages, flags=re.MULTILINE)
+    return (
+        f"# {up}/dvc.yaml with {up}/ before code paths. After a change there, in the repository's root:\n"
+        f"# asr new-language --renew {folder.resolve().relative_to(root.resolve())}\n"
+        "stages:\n" + stages.replace("PYTHONPATH=. ", f"PYTHONPATH={up} ")
+    )
+
+
+def changed(text: str, changes: dict[str, tuple[object, str | None]], head: str) -> str:
+    """Change values of a params.yaml in its text, so that its comments stay.
+
+    Raises
+    ------
+    KeyError: a parameter that stands on no line of its own.
+    """
+    body = text.split("\n\n", 1)[1]
+    lines, sections, left = [], [], dict(changes)
+    for line in body.splitlines():
+        found = KEY.match(line)
+        if found:
+            depth = len(found["indent"]) // 2
+            sections = [*sections[:depth], found["key"]]
+            if ".".join(sections) in left:
+                value, comment = left.pop(".".join(sections))
+                comment = f"  # {comment}" if comment else found["comment"] or ""
+                line = f"{found['indent']}{found['key']}: {as_yaml(value)}{comment}"
+        lines.append(line)
+    if left:
+        raise KeyError(f"params.yaml has no line for {', '.join(left)}")
+    return "".join(f"# {line}\n" for line in head.splitlines()) + "\n" + "\n".join(lines) + "\n"
+
+
+def as_yaml(value: str | int | float | bool | None) -> str:
+    """Write a value so that YAML reads the same: `no` is false in YAML, and a language."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        plain = yaml.safe_load(f"key: {value}") == {"key": value}
+    except yaml.YAMLError:
+        plain = False
+    return value if plain else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,179 @@
+"""Recordings of any length: read as a stream, cut where it is quiet into pieces that fit a window."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+
+from asr.audio import damage
+from asr.audio.decode import RATES, blocks
+from asr.audio.log_mel import SAMPLE_RATE, log_mel
+
+BLOCK_S = 30  # of a recording that are decoded at a time
+LARGEST_PAGE = 27 + 255 + 255 * 255  # bytes, of Ogg (RFC 3533)
+PAUSE_S = 0.4  # that parts two pieces
+PAUSE = round(PAUSE_S * SAMPLE_RATE)
+LEAD = SAMPLE_RATE // 20  # of a pause that is left before what follows
+FRAME = SAMPLE_RATE // 100  # of which it is decided whether it is quiet
+FLOOR_DB, DISTINCT_DB = -80.0, 12.0
+QUIET = 0.35
+EARLIEST_CUT = 0.3  # of a window, where there is no pause
+AROUND_S = 0.2  # over which a cut has to be quiet then
+SILENCE = 10 ** (-70 / 20)  # full scale is 1: what is never louder than -70 dB has nothing to hear
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a recording that fits a model's window."""
+
+    start_s: float
+    end_s: float
+    features: np.ndarray | None  # log-mel, float16, shape = (n_mels, n_frames); None where it is silent
+
+
+def pieces(
+    recording: str | Path | bytes, window_s: float, mel_filters: np.ndarray, warn: Callable[[str], None]
+) -> Iterator[Piece]:
+    """Cut a recording into pieces, one after the other, that leave nothing out.
+
+    Parameters
+    ----------
+    recording: a path, or an encoded file: libsndfile's formats, mp3 among them
+    mel_filters: shape = (201, n_mels)
+    warn: is told what is missing from a recording that is cut off, once the rest has come
+
+    Raises
+    ------
+    ValueError: no audio, or samples that are not finite.
+    """
+    start = 0
+    for samples in cut(read(recording, warn), round(window_s * SAMPLE_RATE)):
+        end = start + len(samples)
+        features = None
+        if np.abs(samples).max() > SILENCE:
+            features = log_mel(samples, mel_filters).astype(np.float16)
+        yield Piece(start / SAMPLE_RATE, end / SAMPLE_RATE, features)
+        start = end
+
+
+def read(recording: str | Path | bytes, warn: Callable[[str], None]) -> Iterator[np.ndarray]:
+    """Decode and resample a recording block by block; yields float32, shape = (n_samples,), 16 kHz.
+
+    Raises and warns as `pieces` does.
+    """
+    with io.BytesIO(recording) if isinstance(recording, bytes) else Path(recording).open("rb") as file:
+        with _open(file) as sound:
+            rate, decoded, broken = sound.samplerate, 0, ""
+            if not RATES[0] <= rate <= RATES[1]:
+                raise ValueError(f"not decodable: a sample rate of {rate} Hz")
+            resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+            for block, broken in blocks(sound, BLOCK_S * rate):
+                decoded += len(block)
+                if broken and not decoded:
+                    raise ValueError(f"not decodable: {broken}")
+                if not np.isfinite(block).all():
+                    raise ValueError("not decodable: samples that are not finite")
+                samples = block.mean(axis=1)
+                yield samples if rate == SAMPLE_RATE else resampler.resample_chunk(samples)
+            if decoded * SAMPLE_RATE < rate:
+                raise ValueError(f"no samples: its header tells of {decoded}")
+            if rate != SAMPLE_RATE:
+                yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            reached = file.tell() / file.seek(0, os.SEEK_END)
+            missing = damage.cut_off(_ends(file), rate, sound.frames, decoded, reached, sound.extra_info)
+    if missing or broken:
+        there = missing or f"{decoded / rate:.1f} s are there"
+        warn(f"{there}, then: {broken}" if broken else there)
+
+
+def _open(file: BinaryIO) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(file)
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: it is called .raw
+        hint = damage.format_hint(_ends(file))
+        raise ValueError(hint or f"not decodable: {damage.reason(error)}") from error
+
+
+def _ends(file: BinaryIO) -> bytes:
+    """Return the beginning and the end of an encoded file, in which is seen what is wrong with it."""
+    file.seek(0)
+    start = file.read(LARGEST_PAGE)
+    file.seek(max(len(start), file.seek(0, os.SEEK_END) - LARGEST_PAGE))
+    return start + file.read()
+
+
+def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:
+    """Join blocks and cut them anew into pieces of at most `window` samples.
+
+    What fits the window as a whole is one piece, as for `stages.transcribe`. In a longer recording a pause of
+    PAUSE_S always parts two pieces: a model that was trained on single sentences does badly with two of them.
+    What is longer than the window without such a pause is cut where it is quietest, and then evenly: models
+    make things up for a last piece of half a second.
+    """
+    waiting, ended, whole = np.zeros(0, np.float32), False, True
+    while not ended or len(waiting):
+        while not ended and len(waiting) <= 2 * window + 2 * PAUSE:
+            block = next(blocks, None)
+            ended = block is None
+            waiting = waiting if ended else np.concatenate([waiting, block])
+        if not len(waiting):
+            return
+        if whole and len(waiting) <= window:
+            yield waiting
+            return
+        whole = False
+        at = _first_pause(waiting[: window + PAUSE], window)
+        if at is None and len(waiting) > 2 * window:
+            at = quietest(waiting, int(EARLIEST_CUT * window), window)
+        elif at is None and len(waiting) > window:
+            middle, reach = len(waiting) // 2, window - -(-len(waiting) // 2)
+            reach = min(reach, int((0.5 - EARLIEST_CUT) * window))
+            at = quietest(waiting, middle - reach, middle + reach)
+        yield waiting[:at]
+        waiting = waiting[at:] if at else waiting[:0]
+
+
+def _first_pause(samples: np.ndarray, window: int) -> int | None:
+    """Find the end of the first pause after something was said; None if there is none within the window.
+
+    What counts as quiet depends on how loud the rest is: QUIET of the way from the quietest to the loudest
+    twentieth, in decibels.
+    """
+    n_frames = len(samples) // FRAME
+    if not n_frames:
+        return None
+    power = (samples[: n_frames * FRAME].reshape(n_frames, FRAME).astype(np.float64) ** 2).mean(axis=1)
+    loudness = np.maximum(10 * np.log10(power + 1e-12), FLOOR_DB)
+    low, high = np.percentile(loudness, [5, 95])
+    if high - low < DISTINCT_DB:
+        return None  # all speech, or all noise
+    speech = np.flatnonzero(loudness >= low + QUIET * (high - low))  # frames in which something is heard
+    pauses = np.diff(speech) - 1
+    long = np.flatnonzero(pauses * FRAME >= PAUSE)
+    if len(long):
+        at = speech[long[0] + 1] * FRAME - LEAD
+    elif (n_frames - 1 - speech[-1]) * FRAME >= PAUSE:
+        at = n_frames * FRAME  # goes on in silence
+    else:
+        return None
+    return min(int(at), window)
+
+
+def quietest(samples: np.ndarray, first: int, last: int) -> int:
+    """Return the sample from `first` to `last` around which it is quietest; the last of equals."""
+    half = int(AROUND_S * SAMPLE_RATE) // 2
+    around = samples[max(0, first - half) : last + half].astype(np.float64)
+    power = np.concatenate([np.zeros(1), np.cumsum(around**2)])
+    centres = np.arange(first, last + 1)
+    offset = max(0, first - half)
+    begins = np.maximum(centres - half - offset, 0)
+    ends = np.minimum(centres + half - offset, len(around))
+    loudness = (power[ends] - power[begins]) / np.maximum(ends - begins, 1)
+    ties = np.flatnonzero(loudness <= loudness.min() * 1.001 + 1e-12)
+    return int(centres[ties[-1]])

@@ -1,0 +1,103 @@
+"""Whisper checkpoints: load, set the language, shorten the audio window, save."""
+
+import logging
+from pathlib import Path
+
+import torch
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
+from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+from asr.audio.log_mel import FRAMES_PER_SECOND, POSITIONS_PER_SECOND, SAMPLE_RATE
+from asr.model.vocabulary import restore_pre_tokenizer
+
+
+def load_processor(folder: str | Path, language: str, task: str) -> WhisperProcessor:
+    """Load feature extractor and tokenizer, the tokenizer set to write `language` and `task` labels.
+
+    Raises
+    ------
+    ValueError: the tokenizer does not know the language.
+    """
+    if language.lower() not in {*TO_LANGUAGE_CODE, *TO_LANGUAGE_CODE.values()}:
+        raise ValueError(
+            f"model.language is {language!r}, which Whisper does not know: take the nearest relative among"
+            f" {', '.join(sorted(TO_LANGUAGE_CODE))}"
+        )
+    processor = WhisperProcessor.from_pretrained(folder)
+    # Saved with the tokenizer, and true wherever HF_HUB_OFFLINE is set: of no use, and another hash.
+    processor.tokenizer.init_kwargs.pop("local_files_only", None)
+    restore_pre_tokenizer(processor.tokenizer, folder)
+    processor.tokenizer.set_prefix_tokens(language=language, task=task, predict_timestamps=False)
+    return processor
+
+
+def load_model(folder: str | Path, **settings) -> WhisperForConditionalGeneration:
+    """Load a checkpoint in float32, whatever it was stored in; pickled weights are refused.
+
+    `settings` replace values of its `WhisperConfig`.
+    """
+    model = WhisperForConditionalGeneration.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, **settings
+    )
+    # Or transformers comments, batch by batch, on how Whisper's own generate() calls it, on a mask that the
+    # encoder has no use for, and on max_new_tokens beside the published max_length.
+    logging.getLogger("transformers.generation.utils").setLevel(logging.ERROR)
+    # Whisper's encoder positions are fixed sinusoids; transformers 5.23 forgets that while loading.
+    model.model.encoder.embed_positions.requires_grad_(False)
+    return model
+
+
+def load_for_transcription(folder: str | Path) -> WhisperForConditionalGeneration:
+    """Load a checkpoint to transcribe with: on a GPU, if there is one, in half precision."""
+    model = load_model(folder).eval()
+    return model.to("cuda", torch.float16) if torch.cuda.is_available() else model
+
+
+def window_s(model: WhisperForConditionalGeneration) -> int:
+    """Return the seconds of audio that a model takes in at once: 30 as published."""
+    return model.config.max_source_positions // POSITIONS_PER_SECOND
+
+
+def window_frames(model: WhisperForConditionalGeneration) -> int:
+    """Return the feature frames that a model's encoder expects, no more and no less."""
+    return window_s(model) * FRAMES_PER_SECOND
+
+
+def shorten_window(model: WhisperForConditionalGeneration, processor: WhisperProcessor, seconds: int) -> None:
+    """Cut a model's window to its first `seconds`, in place: positions, configuration and extractor.
+
+    A published model has to be fine-tuned to a shorter window before it is of use with it.
+
+    Raises
+    ------
+    ValueError: the model's own window is shorter than that.
+    """
+    if seconds > window_s(model):
+        raise ValueError(
+            f"model.audio_window_s is {seconds}, but the pretrained model was built for {window_s(model)} s:"
+            f" set model.audio_window_s to {window_s(model)} or less"
+        )
+    positions = model.model.encoder.embed_positions
+    positions.weight = torch.nn.Parameter(
+        positions.weight[: seconds * POSITIONS_PER_SECOND].clone(), positions.weight.requires_grad
+    )
+    positions.num_embeddings = seconds * POSITIONS_PER_SECOND
+    model.config.max_source_positions = seconds * POSITIONS_PER_SECOND
+    model.model.encoder.max_source_positions = seconds * POSITIONS_PER_SECOND
+    extractor = processor.feature_extractor
+    extractor.chunk_length = seconds
+    extractor.n_samples = seconds * SAMPLE_RATE
+    extractor.nb_max_frames = seconds * FRAMES_PER_SECOND
+
+
+def set_language(model: WhisperForConditionalGeneration, language: str, task: str) -> None:
+    """Write language and task into the generation settings, which are saved with the model."""
+    settings = model.generation_config
+    settings.language, settings.task = language, task
+    settings.forced_decoder_ids = None  # of older checkpoints; would override the language
+
+
+def save(model: WhisperForConditionalGeneration, processor: WhisperProcessor, folder: Path) -> None:
+    """Save model and processor so that `transformers.pipeline` can load the folder."""
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
