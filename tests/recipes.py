@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,10 @@ class Recipe:
         self.folder.mkdir()
         for code in ("asr", "stages"):
             (root / code).symlink_to(REPOSITORY / code)
-        (self.folder / "dvc.yaml").write_text((REPOSITORY / "sample/dvc.yaml").read_text())
+        for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(REPOSITORY / "sample" / name, self.folder / name)
+        (self.folder / ".dvc/config.local").write_text("[core]\nno_scm = true\n")  # there is no git here
         self.params = yaml.safe_load((REPOSITORY / "sample/params.yaml").read_text())
         self.set(SMALL | changes)
 

@@ -34,11 +34,9 @@ def build(root: Path, changes: dict) -> Recipe:
     for code in ("asr", "stages"):
         (root / code).unlink()
         shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (".gitignore", ".dvcignore"):
-        shutil.copy(REPOSITORY / name, root / name)
-    for command in (["git", "init", "-q", "-b", "main"], ["dvc", "init", "-q"]):
-        subprocess.run(command, cwd=root, env=ENVIRONMENT, check=True)
-    shutil.copy(REPOSITORY / ".dvc/config", root / ".dvc/config")
+    (recipe.folder / ".dvc/config.local").unlink()
+    shutil.copy(REPOSITORY / ".gitignore", root / ".gitignore")
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, env=ENVIRONMENT, check=True)
     return recipe
 
 

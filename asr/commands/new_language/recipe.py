@@ -5,9 +5,9 @@ import os
 import re
 from pathlib import Path
 
-import yaml
+from ruamel.yaml.error import YAMLError
 
-from asr.params import load_params
+from asr.params import load_params, read_yaml
 
 KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_]\w*):(?P<value>(?: (?! *#).*?)?)(?P<comment> +#.*)?$")
 
@@ -43,7 +43,7 @@ def write(root: Path, folder: Path, changes: dict[str, tuple[object, str | None]
 
 
 def located(root: Path, folder: Path) -> str:
-    """Return the root's dvc.yaml as it has to be in a folder below: with ../ before the paths of code.
+    """Return the root's dvc.yaml as it is in a folder below: one line says where the code is.
 
     Raises
     ------
@@ -52,13 +52,7 @@ def located(root: Path, folder: Path) -> str:
     if root.resolve() not in folder.resolve().parents:
         raise ValueError(f"{folder} is not inside {root}: a recipe runs the code there. Give another --out")
     up = os.path.relpath(root.resolve(), folder.resolve())
-    stages = (root / "dvc.yaml").read_text(encoding="utf-8").split("stages:\n", 1)[1]
-    stages = re.sub(r"^( +- )(asr|stages)/", rf"\1{up}/\2/", stages, flags=re.MULTILINE)
-    return (
-        f"# {up}/dvc.yaml with {up}/ before code paths. After a change there, in the repository's root:\n"
-        f"# asr new-language --renew {folder.resolve().relative_to(root.resolve())}\n"
-        "stages:\n" + stages.replace("PYTHONPATH=. ", f"PYTHONPATH={up} ")
-    )
+    return (root / "dvc.yaml").read_text(encoding="utf-8").replace("  - code: .\n", f"  - code: {up}\n", 1)
 
 
 def changed(text: str, changes: dict[str, tuple[object, str | None]], head: str) -> str:
@@ -86,11 +80,11 @@ def changed(text: str, changes: dict[str, tuple[object, str | None]], head: str)
 
 
 def as_yaml(value: str | int | float | bool | None) -> str:
-    """Write a value so that YAML reads the same: `no` is false in YAML, and a language."""
+    """Write a value so that YAML reads the same."""
     if not isinstance(value, str):
         return json.dumps(value)
     try:
-        plain = yaml.safe_load(f"key: {value}") == {"key": value}
-    except yaml.YAMLError:
+        plain = read_yaml(f"key: {value}") == {"key": value}
+    except YAMLError:
         plain = False
     return value if plain else json.dumps(value, ensure_ascii=False)
