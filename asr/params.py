@@ -21,8 +21,8 @@ Positive = Annotated[int, Field(ge=1)]
 def _no_address(value: str) -> str:
     if "://" in value:  # with a login or a signature in it, perhaps, and git keeps params.yaml and dvc.lock
         raise ValueError(
-            "an address is not accepted, only a name or a path: bring the file with `dvc get-url`, with"
-            " `dvc import-url` or with a browser, and give its path"
+            "an address is not accepted, only a name or a path: bring the file with `dvc get-url` or a"
+            " browser, and give its path"
         )
     return value
 

@@ -70,7 +70,7 @@ def test_at_depth_one_it_is_the_sample_pipeline():
 
 @pytest.fixture
 def root(tmp_path):
-    for name in ("dvc.yaml", "params.yaml"):
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         (tmp_path / name).write_text((REPOSITORY / name).read_text())
     return tmp_path
 
@@ -78,7 +78,10 @@ def root(tmp_path):
 def test_a_recipe_is_written(root):
     write(root, root / "recipes/ht", CHANGES, "head")
     assert load_params(root / "recipes/ht/params.yaml").model.language == "haitian creole"
-    assert sorted(file.name for file in (root / "recipes/ht").iterdir()) == ["dvc.yaml", "params.yaml"]
+    for name in ("dvc.yaml", ".dvcignore", ".dvc/.gitignore", ".dvc/config"):
+        text = (root / "recipes/ht" / name).read_text()
+        sample = (REPOSITORY / "sample" / name).read_text()
+        assert text.replace("../../..", "../..").replace("code: ../..", "code: ..") == sample, name
 
 
 def test_a_folder_that_is_there_is_left_alone(root):

@@ -1,14 +1,24 @@
-"""A recipe's folder: dvc.yaml and params.yaml, made from those in the repository's root."""
+"""A recipe's folder: a DVC repository with the root's dvc.yaml and params.yaml, the latter changed."""
 
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 from ruamel.yaml.error import YAMLError
 
 from asr.params import load_params, read_yaml
 
+# A recipe is a DVC repository of its own, so that `dvc status` or `dvc pull` there know of no other recipe.
+CONFIG = """\
+[core]
+    analytics = false
+    check_update = false
+[cache]
+    dir = {cache}  # one for all recipes: what one has brought or computed, another need not
+    type = "reflink,hardlink,copy"
+"""
 KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_]\w*):(?P<value>(?: (?! *#).*?)?)(?P<comment> +#.*)?$")
 
 
@@ -30,15 +40,21 @@ def write(root: Path, folder: Path, changes: dict[str, tuple[object, str | None]
         raise FileExistsError(f"{folder} is there already: it is left as it is. Give --out, or move it away")
     pipeline = located(root, folder)
     params = changed((root / "params.yaml").read_text(encoding="utf-8"), changes, head)
-    folder.mkdir(parents=True)
+    cache = os.path.relpath(root.resolve() / ".dvc/cache", folder.resolve() / ".dvc")
+    files = {
+        "dvc.yaml": pipeline,
+        "params.yaml": params,
+        ".dvcignore": (root / ".dvcignore").read_text(encoding="utf-8"),
+        ".dvc/config": CONFIG.format(cache=cache),
+        ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+    }
+    (folder / ".dvc").mkdir(parents=True)
     try:
-        (folder / "dvc.yaml").write_text(pipeline, encoding="utf-8")
-        (folder / "params.yaml").write_text(params, encoding="utf-8")
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
         load_params(folder / "params.yaml")
     except BaseException:
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
+        shutil.rmtree(folder)
         raise
 
 
