@@ -76,7 +76,7 @@ def test_nothing_is_said_of_another_recipe(repository, tmp_path):
     shutil.copytree(REPOSITORY / "sample", other, ignore=shutil.ignore_patterns("data", "base", "tmp"))
     try:
         repository.run("dvc", "remote", "add", "--local", "-d", "store", str(tmp_path))
-        for command in ("status", "push", "pull", "metrics diff HEAD", "params diff HEAD", "plots show --json"):
+        for command in ("status", "push", "pull", "metrics diff HEAD", "plots show --json"):
             assert "other" not in repository.run("dvc", *command.split()), command
     finally:
         shutil.rmtree(other)
@@ -86,11 +86,8 @@ def test_nothing_is_said_of_another_recipe(repository, tmp_path):
 def test_values_are_what_they_were_after_an_override(repository):
     """`dvc exp run -S` writes all of params.yaml anew, in YAML 1.2."""
     repository.recipe.set({"download.locale": "no"})
-    apply_overrides(
-        str(repository.folder),
-        "params.yaml",
-        ["train.learning_rate=2e-5", "train.speed_perturbation=[0.9,1.0]", "train.early_stopping_patience=null"],
-    )
+    overrides = ["learning_rate=2e-5", "speed_perturbation=[0.9,1.0]", "early_stopping_patience=null"]
+    apply_overrides(str(repository.folder), "params.yaml", [f"train.{override}" for override in overrides])
     params = load_params(repository.folder / "params.yaml")
     assert params.download.locale == "no"
     assert params.train.learning_rate == 2e-5
