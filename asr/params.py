@@ -12,12 +12,18 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from asr.runtime.secrets import refuse_in_address
-
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-Place = Annotated[str, AfterValidator(refuse_in_address)]  # a name, a path or an address
+
+
+def _no_address(place: str) -> str:
+    if "://" in place:
+        raise ValueError("is an address: give a name or a path; `dvc get-url`, or a browser, brings a file")
+    return place
+
+
+Place = Annotated[str, AfterValidator(_no_address)]  # a name or a path
 
 
 class Section(BaseModel):
@@ -76,7 +82,7 @@ class Download(Section):
     source: Literal["archive", "mdc", "hub", "folder", "sample"]
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)]  # of all clips; what is bad is in features.PROBLEMS
     locale: str
-    archive: Place  # path or URL of a Common Voice release: .tar, .tar.gz or .zip
+    archive: Place  # path of a Common Voice release: .tar, .tar.gz or .zip
     archive_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     mdc: MdcSource
     hub: HubSource

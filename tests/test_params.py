@@ -88,31 +88,8 @@ def test_params_cannot_be_changed_by_a_stage():
         load_params(ROOT).train.max_steps = 1
 
 
-@pytest.mark.parametrize(
-    "address, found",
-    [
-        ("https://me:s3cret-1@example.org/cv.tar.gz", "a login"),
-        ("https://s3cret-1@example.org/cv.tar.gz", "a login"),
-        ("https://example.org/cv.tar.gz?token=s3cret-1", "a token"),
-        ("https://example.org/cv.tar.gz?download=1&X-Amz-Signature=s3cret-1", "a X-Amz-Signature"),
-        ("https://example.org/cv.tar.gz?sv=2&sig=s3cret-1", "a sig"),
-        ("https://example.org/cv.tar.gz?api_key=s3cret-1", "a api_key"),
-    ],
-)
-def test_an_address_with_a_secret_in_it_is_refused_and_not_repeated(tmp_path, address, found):
-    with pytest.raises(ValueError, match=f"download.archive: the address has {found} in it") as error:
+@pytest.mark.parametrize("address", ["https://me:s3cret-1@example.org/cv.tar.gz", "s3://s3cret-1"])
+def test_an_address_is_refused_and_not_repeated(tmp_path, address):
+    with pytest.raises(ValueError, match="download.archive: is an address: give a name or a path") as error:
         load_params(write(tmp_path / "params.yaml", lambda tree: tree["download"].update(archive=address)))
     assert "s3cret" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "https://example.org/cv@13.tar.gz?download=1&keyboard=dv",
-        "corpora/me@home?token=x.tar.gz",
-        "owner/name",
-    ],
-)
-def test_an_address_without_one_is_taken(tmp_path, address):
-    path = write(tmp_path / "params.yaml", lambda tree: tree["download"].update(archive=address))
-    assert load_params(path).download.archive == address

@@ -167,9 +167,9 @@ def test_a_transfer_that_breaks_off_for_good_publishes_nothing_and_the_next_one_
 def test_a_token_that_may_not(hub, call, monkeypatch, token, private, message):
     hub.private = private
     monkeypatch.setenv("HF_TOKEN", token)
-    with pytest.raises(PermissionError, match=message):
+    with pytest.raises(PermissionError, match=message) as error:
         call(*ARGUMENTS, "--yes")
-    assert not hub.commits
+    assert not hub.commits and token not in str(error.value)
 
 
 @pytest.mark.parametrize("token", [None, " "])

@@ -237,5 +237,8 @@ def test_the_checksum_is_checked_and_a_mismatch_deletes_nothing(tmp_path):
 def test_a_missing_archive_lists_the_ways_on(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         archive.clips(str(tmp_path / "none.tar.gz"), None, "dv", False)  # before the first clip is asked for
-    for way in (str(tmp_path), "MDC_API_KEY", "download.source=hub", "download.source=folder", "make sample"):
+    for way in (
+        str(tmp_path), "dvc get-url https://", "MDC_API_KEY", "download.source=hub", "download.source=folder",
+        "make sample",
+    ):  # fmt: skip
         assert way in str(error.value)

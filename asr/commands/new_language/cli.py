@@ -99,7 +99,7 @@ def parameters(args: argparse.Namespace, folder: Path, commit: str | None, token
         "download.locale": (args.locale, None),
         "download.archive": (
             _seen_from(folder, archive or CODE / CORPORA / f"cv-corpus-{args.locale}.tar.gz"),
-            None if archive else "to be set: path or URL of a Common Voice release",
+            None if archive else "to be set: path of a Common Voice release",
         ),
         "download.archive_sha256": (_sha256(archive) if archive else None, "null: not checked"),
         "download.mdc.dataset": (args.mdc or "to-be-set", "id or slug on Mozilla Data Collective"),
