@@ -28,7 +28,7 @@ FIRST_TABLES = {
 FIRST_COLUMNS = {"path": "filename", "speaker": None, "sentence": "text"}
 WAYS_ON = """\
   - you have the release: move it there, or `dvc exp run -S download.archive=/path/to/it.tar.gz`
-  - it has an address: `dvc get-url https://… corpora/`
+  - it has an address: `dvc get-url https://… {archive}`
   - Mozilla Data Collective, which has the new releases: accept the dataset's terms there, set MDC_API_KEY
     and download.source=mdc
   - a dataset repository on the model hub: download.source=hub and download.hub.dataset
@@ -54,7 +54,9 @@ def clips(archive: str, sha256: str | None, locale: str, validated: bool) -> Ite
     """
     path = Path(archive)
     if not path.is_file():
-        raise FileNotFoundError(f"download.archive: no file {path.absolute()}. Ways on:\n{WAYS_ON}")
+        raise FileNotFoundError(
+            f"download.archive: no file {path.absolute()}. Ways on:\n{WAYS_ON.format(archive=archive)}"
+        )
     if sha256:
         check_sha256(path, sha256)
     return read_release(path, locale, validated)
