@@ -30,8 +30,8 @@ from asr.evaluation.utterance_table import PER_REFERENCE, utterance_table
 from asr.params import load_params
 from asr.runtime.errors import report_errors
 from asr.scoring import hf_metric
+from asr.tables.csv_text import to_csv
 from asr.tables.shards import read_shards
-from asr.tables.spreadsheets import to_csv
 
 TRANSCRIPTS = Path("data/transcripts")
 FEATURES, FILTERED = Path("data/features"), Path("data/filtered")

@@ -13,9 +13,9 @@ import soundfile
 from asr.evaluation.transcripts import read_transcripts, require_same_test_set
 from asr.evaluation.utterance_table import COLUMNS, from_csv, pseudonym, utterance_table
 from asr.tables.corpus import RAW_FEATURES
+from asr.tables.csv_text import to_csv
 from asr.tables.features import FEATURES, METADATA
 from asr.tables.shards import write_shards
-from asr.tables.spreadsheets import to_csv
 from tests.recipes import Recipe
 
 CLIP = {"speaker": "amina", "gender": "", "age": "", "accent": "", "n_ids": 9, "hit_limit": False}

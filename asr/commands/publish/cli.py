@@ -24,6 +24,7 @@ from huggingface_hub.errors import (
 from asr.commands.publish import card, provenance, record
 from asr.commands.publish.card import CARD
 from asr.commands.publish.record import MODEL, Record
+from asr.runtime.secrets import redacted
 
 # What transformers writes of a model, and nothing else: no optimizer, no checkpoint, nothing of a corpus.
 FILES = (
@@ -135,11 +136,11 @@ def _meaning(name: str, error: Exception) -> Exception:
     while cause and not isinstance(cause, (HfHubHTTPError, httpx2.TransportError)):
         cause = cause.__cause__ or cause.__context__
     if not isinstance(cause, HfHubHTTPError):
-        what = f"{type(cause or error).__name__}: {card.plain(cause or error)[:300]}"
+        what = f"{type(cause or error).__name__}: {redacted(card.plain(cause or error))[:300]}"
         return ConnectionError(
             f"{name}: the hub cannot be reached, or the transfer broke off ({what}). {again}"
         )
-    status, says = cause.response.status_code, card.plain(cause.server_message or "")[:300]
+    status, says = cause.response.status_code, redacted(card.plain(cause.server_message or ""))[:300]
     says = f"the hub says {status}" + (f", {says}" if says else "")
     if isinstance(cause, BadRequestError):
         return ValueError(f"{name}: {says}: it refuses what it was sent, and nothing is published")

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from iso639 import Language, LanguageNotFoundError
 
@@ -124,7 +124,7 @@ def corpus_of(params: Params) -> Corpus:
 
 def _release(archive: str, sha256: str | None, locale: str) -> Corpus:
     """Describe an archive in Common Voice's layout; its name tells the release, if nobody has changed it."""
-    file = PurePosixPath(urlsplit(archive).path if "://" in archive else archive).name
+    file = PurePosixPath(archive).name
     release = RELEASE.match(file)
     major, minor, delta = release.groups() if release else ("0", "0", None)
     hub_id = f"mozilla-foundation/common_voice_{major}_{minor}"
