@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import yaml
@@ -15,10 +14,7 @@ ENVIRONMENT = {
     # Nobody's own settings: hooks, signatures, a language of messages.
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
-    "LC_ALL": "C.UTF-8",
     "DVC_NO_ANALYTICS": "1",
-    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    "HF_HUB_OFFLINE": "1",
     **{
         f"GIT_{role}_{what}": "test@example.org"
         for role in ("AUTHOR", "COMMITTER")
