@@ -87,7 +87,7 @@ def test_values_are_what_they_were_after_an_override(repository):
     """`dvc exp run -S` writes all of params.yaml anew, in YAML 1.2."""
     repository.recipe.set({"download.locale": "no"})
     overrides = ["learning_rate=2e-5", "speed_perturbation=[0.9,1.0]", "early_stopping_patience=null"]
-    apply_overrides(str(repository.folder), "params.yaml", [f"train.{override}" for override in overrides])
+    apply_overrides(repository.folder / "params.yaml", [f"train.{override}" for override in overrides])
     params = load_params(repository.folder / "params.yaml")
     assert params.download.locale == "no"
     assert params.train.learning_rate == 2e-5

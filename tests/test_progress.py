@@ -17,10 +17,10 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
-from asr import progress
-from asr.progress import duration, tracked
-from asr.training import progress as training_progress
-from asr.training.progress import Progress
+from asr.runtime import progress
+from asr.runtime.progress import duration, tracked
+from asr.training import progress_callback as training_progress
+from asr.training.progress_callback import Progress
 from tests.recipes import REPOSITORY
 
 
