@@ -100,7 +100,7 @@ def test_a_stage_prints_none_however_it_comes_to(monkeypatch, does):
 import logging, os, sys, warnings
 from asr.runtime.errors import report_errors
 KEY = os.environ["HF_TOKEN"]
-with report_errors("probe", alone=False):
+with report_errors("probe", stage=False):
     library = logging.getLogger("library")  # with a handler of its own, as those of Hugging Face have
     library.propagate = False
     library.addHandler(logging.StreamHandler())
