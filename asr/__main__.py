@@ -36,7 +36,7 @@ def main() -> None:
         sys.exit(f"asr: no command {name!r}; {hint}")
     from asr.runtime.errors import report_errors  # not for --help: seconds
 
-    with report_errors(name, alone=False):
+    with report_errors(name, stage=False):
         import_module(COMMANDS[name][0]).main(args)
 
 

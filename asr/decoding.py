@@ -58,8 +58,8 @@ def transcribe(
     frames = window_frames(model)
     batches = plan(lengths, frames, batch_size)
     heard = []
-    with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_first()) as advance:
-        for batch in batches[processes.rank() :: processes.count()]:
+    with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_main()) as advance:
+        for batch in batches[processes.rank() :: processes.world_size()]:
             with torch.inference_mode():
                 ids = model.generate(
                     _features(batch, read, frames).to(model.device, model.dtype),
@@ -71,7 +71,7 @@ def transcribe(
                 )
             for piece, row in zip(batch, ids.cpu(), strict=True):
                 heard.append((piece.clip, piece.number, _read(row, processor, max_new_tokens)))
-            advance(len(batch) * processes.count())
+            advance(len(batch) * processes.world_size())
         heard = processes.gather(heard)
     parts: list[list[Hypothesis]] = [[] for _ in lengths]
     for clip, _, part in sorted(heard, key=lambda found: found[:2]):

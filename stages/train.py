@@ -53,12 +53,12 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
         return Examples(rows, raw, processor.tokenizer, mel_filters, params.model.audio_window_s, speeds)
 
     training, validation = examples("train", params.train.speed_perturbation), examples("validation", [1.0])
-    if processes.is_first():
+    if processes.is_main():
         logger.info(
             "%d examples of %d rows, %d to validate, %.1f of %.1f M parameters, %s, %d processes, %d GPUs",
             len(training), len(training.rows), len(validation),
             model.num_parameters(only_trainable=True) / 1e6, model.num_parameters() / 1e6,
-            resolve_precision(params.train.precision), processes.count(), torch.cuda.device_count(),
+            resolve_precision(params.train.precision), processes.world_size(), torch.cuda.device_count(),
         )  # fmt: skip
     return make_trainer(model, processor, training, validation, params.train, folder)
 
@@ -102,7 +102,7 @@ def main() -> None:
     versions = {
         **{package: version(package) for package in SOFTWARE},
         "precision": resolve_precision(params.train.precision),
-        "processes": processes.count(),
+        "processes": processes.world_size(),
     }
     folder = checkpoints.checkpoint_folder("train", versions)
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", f"runs/{folder.name}")
@@ -110,17 +110,17 @@ def main() -> None:
         checkpoints.remove_finished_others(folder)
         trainer = prepare(params, folder)
         checkpoint = checkpoints.newest_whole(folder)
-        if checkpoint and processes.is_first():
+        if checkpoint and processes.is_main():
             logger.info("resuming from %s", checkpoint)
         resuming.train_from(trainer, checkpoint)
-        if processes.is_first():
+        if processes.is_main():
             model = adaptation.merged(trainer.model)
             model.config.use_cache = True  # which gradient checkpointing has switched off
             whisper.save(model, trainer.processing_class, OUT)
             figures = write_figures(trainer.state, METRICS)
             checkpoints.finish(folder)
             logger.info("%s", figures)
-        processes.together()
+        processes.barrier()
 
 
 if __name__ == "__main__":

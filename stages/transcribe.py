@@ -65,15 +65,14 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the .jsonl file to write")
     args = parser.parse_args()
     params = load_params()
-    # Other machines, if there are any, help to train only.
-    processes.start("stages.transcribe", params.transcribe.num_processes, several_machines=False)
+    processes.start("stages.transcribe", params.transcribe.num_processes)
     transformers.utils.logging.disable_progress_bar()  # of loading weights; ours is enough
 
     processor = whisper.load_processor(args.model, params.model.language, params.model.task)
     model = whisper.load_for_transcription(args.model)
     rows = read_rows(FEATURES, FILTERED / "test.csv")
     hypotheses = transcribe_rows(model, processor, rows, params)
-    if processes.is_first():
+    if processes.is_main():
         write_transcripts(args.out, rows, hypotheses)
     logger.info(
         "%s: %d clips, %d ids, %d at the limit",

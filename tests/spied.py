@@ -34,7 +34,7 @@ processes.start = lambda module, count: start("spy", count)
 with report_errors("train"):
     train.main()
     everyone = processes.gather([seen])
-    if processes.is_first():
+    if processes.is_main():
         Path("seen.json").write_text(json.dumps(everyone))
 """
 

@@ -77,7 +77,7 @@ def test_pieces_of_a_clip_that_other_processes_heard_are_put_in_order(monkeypatc
 def test_a_process_reads_the_clips_of_its_own_batches_and_one_batch_at_a_time(monkeypatch):
     model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
     monkeypatch.setattr(processes, "rank", lambda: 1)
-    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes, "world_size", lambda: 2)
     asked, references, in_memory = [], [], []
 
     class Features(np.ndarray):  # there are no weak references to a plain array

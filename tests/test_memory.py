@@ -31,8 +31,8 @@ def load_with_a_worker():
 @pytest.mark.parametrize(
     ("provoke", "says"),
     [
-        (lambda: np.empty(TOO_MUCH, np.int8), "out of memory: lower transcribe.batch_size"),
-        (lambda: torch.empty(TOO_MUCH, dtype=torch.int8), "out of memory: lower transcribe.batch_size"),
+        (lambda: np.empty(TOO_MUCH, np.int8), "out of memory"),
+        (lambda: torch.empty(TOO_MUCH, dtype=torch.int8), "out of memory"),
         (map_in_a_pool, "worker process was killed"),
         (load_with_a_worker, "worker process was killed"),
     ],
@@ -41,8 +41,7 @@ def load_with_a_worker():
 def test_memory_that_ran_out_is_recognised(provoke, says):
     with pytest.raises(Exception) as caught:
         provoke()
-    assert says in memory.explain(caught.value, "transcribe")
-    assert "run `dvc repro` again" in memory.explain(caught.value, "transcribe")
+    assert says in memory.explain(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +61,10 @@ def test_memory_that_ran_out_is_recognised(provoke, says):
     ids=repr,
 )
 def test_errors_of_memory(error, is_of_memory):
-    assert (memory.explain(error, "train") is not None) is is_of_memory
+    assert (memory.explain(error) is not None) is is_of_memory
 
 
 def test_an_error_that_came_from_one_of_memory_is_one():
     error = KeyError("batch")
     error.__cause__ = MemoryError()
-    assert "halve train.per_device_train_batch_size" in memory.explain(error, "train")
+    assert memory.explain(error) == "out of memory"

@@ -54,7 +54,7 @@ def test_the_message_that_ends_a_stage_has_no_key(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", KEY)
     script = f"""
 from asr.runtime.errors import report_errors
-with report_errors("probe", alone=False):
+with report_errors("probe", stage=False):
     raise OSError("you sent {KEY}")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -3,10 +3,9 @@ import json
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import psutil
 import pytest
@@ -30,14 +29,10 @@ def test_a_value_error_of_ours_ends_with_its_message():
     assert str(end.value) == "featurize: Format not recognised"
 
 
-def test_a_value_error_of_a_library_keeps_its_traceback():
-    with pytest.raises(ValueError, match="No closing quotation"), report_errors("train"):
-        shlex.split("'open")
-
-
-def test_other_errors_keep_their_traceback():
-    with pytest.raises(KeyError), report_errors("train"):
-        raise KeyError("step")
+@pytest.mark.parametrize("defect", [lambda: shlex.split("'open"), lambda: {}["step"]], ids=["library", "key"])
+def test_a_defect_keeps_its_traceback(defect):
+    with pytest.raises((ValueError, KeyError)), report_errors("train"):
+        defect()
 
 
 def test_the_script_exits_with_one_and_logs_its_own_progress_only(tmp_path):
@@ -64,6 +59,7 @@ def start(folder, script, *args, **environment):
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
     )  # fmt: skip
 
 
@@ -86,13 +82,6 @@ def test_a_second_run_waits_for_one_that_was_left_behind(tmp_path, at_work):
     at_work.kill()
     output, errors = second.communicate("\n", timeout=600)
     assert output == "at work\n" and second.returncode == 0, errors
-
-
-def test_runs_with_other_arguments_do_not_wait(tmp_path, at_work):
-    other = start(tmp_path, WORK, "data/model")
-    output, errors = other.communicate("\n", timeout=600)
-    assert (output, errors, other.returncode) == ("at work\n", "", 0)
-    assert (tmp_path / "data/.lock-featurize-data-model").exists()
 
 
 @pytest.mark.parametrize(
@@ -140,31 +129,24 @@ def test_outside_of_a_recipe_no_folder_is_made(tmp_path):
         assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize(
-    "save",
-    [
-        lambda: torch.save({"step": 1}, "/dev/full"),
-        lambda: Path("/dev/full").write_text("figures"),
-    ],
-    ids=["torch", "python"],
-)
-def test_a_full_disk_ends_with_what_to_do(tmp_path, save):
+def test_a_full_disk_ends_with_what_to_do(tmp_path):
     with pytest.raises(SystemExit) as end, report_errors("train"):
-        save()
+        torch.save({"step": 1}, "/dev/full")
     assert f"train: no room to write in {tmp_path}" in end.value.code
     assert "make room and run `dvc repro` again" in end.value.code
 
 
-def test_memory_that_ran_out_ends_with_what_to_do():
-    with pytest.raises(SystemExit) as end, report_errors("transcribe"):
+@pytest.mark.parametrize(
+    ("stage", "advice"),
+    [
+        (True, "lower transcribe.batch_size, then run `dvc repro` again"),
+        (False, "lower --batch-size, then run it again"),
+    ],
+)
+def test_memory_that_ran_out_ends_with_what_to_do(stage, advice):
+    with pytest.raises(SystemExit) as end, report_errors("transcribe", stage):
         torch.empty(1 << 60, dtype=torch.int8)
-    assert end.value.code.startswith("transcribe: out of memory: lower transcribe.batch_size")
-
-
-def test_a_killed_worker_ends_with_what_to_do():
-    with pytest.raises(SystemExit) as end, report_errors("featurize"), ProcessPoolExecutor(1) as pool:
-        list(pool.map(os._exit, [9]))
-    assert end.value.code.startswith("featurize: a worker process was killed")
+    assert end.value.code.startswith(f"transcribe: out of memory: {advice} (RuntimeError: ")
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EPERM], ids=errno.errorcode.get)
@@ -174,17 +156,48 @@ def test_a_place_that_is_not_writable_ends_with_what_to_do(code):
     assert f"{os.strerror(code)}: 'data/model': let this user read and write there" in end.value.code
 
 
-def test_one_of_several_processes_hands_its_message_to_their_launcher(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError("read-only"), "train: read-only"),
+        (KeyError("step"), "Traceback (most recent call last):"),
+    ],
+    ids=repr,
+)
+def test_one_of_several_processes_hands_its_error_to_their_launcher(tmp_path, monkeypatch, error, message):
     def ended(code):
         raise SystemExit(code)
 
     monkeypatch.setattr(os, "_exit", ended)  # at once, in a real process
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
     with pytest.raises(SystemExit) as end, report_errors("train"):
-        raise PermissionError("data/model is read-only")
+        raise error
     assert end.value.code == 1
     report = json.loads((tmp_path / "error.json").read_text())
-    assert report["message"] == "train: data/model is read-only" and report["time_ns"] > 0
+    assert report["message"].startswith(message) and report["time_ns"] > 0
+
+
+def test_ctrl_c_ends_a_stage_and_its_workers_with_one_line(tmp_path):
+    script = (
+        "import time; from concurrent.futures import ProcessPoolExecutor\n"
+        "with report_errors('featurize'), ProcessPoolExecutor(2) as pool:\n"
+        "    list(pool.map(abs, range(9))); print('at work', flush=True); time.sleep(600)"
+    )
+    stage = start(tmp_path, script)
+    assert stage.stdout.readline() == "at work\n"
+    os.killpg(stage.pid, signal.SIGINT)  # as a terminal does
+    assert stage.communicate(timeout=600) == ("", "featurize: interrupted\n")
+    assert stage.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "said"), [(False, 141, ""), (True, 1, "featurize: [Errno 32] Broken pipe\n")]
+)
+def test_a_reader_that_has_gone_is_no_error_of_a_command(tmp_path, stage, code, said):
+    process = start(tmp_path, f"with report_errors('featurize', {stage}): input(); print('row')")
+    process.stdout.close()
+    assert process.communicate("\n", timeout=600)[1] == said
+    assert process.returncode == code
 
 
 @pytest.fixture(autouse=True)

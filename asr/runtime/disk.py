@@ -1,13 +1,12 @@
-"""A disk that is full, for which torch and safetensors raise errors of their own, or not ours to write."""
+"""A disk that is full, for which torch and safetensors raise errors of their own, or may not be written."""
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-# Of torch.save when a write fails; nothing in it tells why.
+# Texts of torch.save when a write fails. They do not tell why it failed.
 TORCH_CANNOT_WRITE = ("PytorchStreamWriter failed writing", "unexpected pos", "iostream error")
 
 
@@ -15,9 +14,7 @@ def is_full(error: BaseException | None) -> bool:
     """Tell whether an error, or one that it came from, is that of a full disk or quota."""
     while error:
         text = str(error)
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            return True
-        if any(os.strerror(code) in text for code in NO_ROOM):
+        if any(words in text for words in NO_ROOM):
             return True
         if isinstance(error, RuntimeError) and any(words in text for words in TORCH_CANNOT_WRITE):
             return True
@@ -26,16 +23,17 @@ def is_full(error: BaseException | None) -> bool:
 
 
 def is_forbidden(error: BaseException) -> bool:
-    """Tell whether an error is that of a file or folder that may not be written, or changed."""
+    """Tell whether an error is that of a file or folder that may not be read, written or changed."""
     return isinstance(error, OSError) and error.errno in FORBIDDEN
 
 
 def explain_full(folder: Path, needed: int | None = None) -> str:
-    """Say that there is no room in a folder, how much is left and, where known, how many bytes are needed."""
+    """Say that a folder's disk is full, how much is free and, where known, how many bytes are needed."""
     need = f", and about {_size(needed)} are needed" if needed else ""
+    disk = os.statvfs(folder)
     return (
         f"no room to write in {folder.resolve()}: the disk, or your quota, is full"
-        f" ({_size(shutil.disk_usage(folder).free)} free on the disk{need})"
+        f" ({_size(disk.f_bavail * disk.f_frsize)} free on the disk{need})"
     )
 
 

@@ -1,11 +1,13 @@
-"""What every stage script does around its `main()`: logging, errors as messages, and one run at a time."""
+"""What every stage and command does around its `main`: logging, errors as messages, one run at a time."""
 
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -15,66 +17,89 @@ from typing import NoReturn
 from asr.runtime import disk, locks, memory, secrets
 
 CODE = Path(__file__).resolve().parent.parent.parent  # holds asr/ and stages/
-HELD = "ASR_STAGE_HELD"  # set for the processes that a stage starts: it holds the lock, they must not wait
+HELD = "ASR_STAGE_HELD"  # set for the processes that a stage starts: it holds the lock for them
+LAUNCHED = "TORCHELASTIC_ERROR_FILE"  # set by torchrun: where a process leaves its error
 
 
 @contextmanager
-def report_errors(stage: str, alone: bool = True) -> Iterator[None]:
-    """Log a stage's progress to stderr; end on an expected error with its message and exit code 1.
+def report_errors(name: str, stage: bool = True) -> Iterator[None]:
+    """Log progress to stderr; end on an expected error with one message and exit code 1.
 
-    Expected are an `OSError` (a file, the disk, the network), wherever it comes from, a disk that is full,
-    memory that ran out, a worker that was killed, and a `ValueError` that our own code raises, which says
-    what to mend. All else is a defect and keeps its traceback. Unless `alone` is False, a second run of the
-    stage in the same folder waits for the first. No message has a key in it.
+    Expected are an `OSError`, a full disk, memory that ran out, a killed worker, and a `ValueError` that our
+    own code raises. Everything else is a defect and keeps its traceback. Ctrl+C ends with exit code 130. A
+    stage waits for another run of itself in the same folder. A command whose reader has gone, as in
+    `asr compare | head`, ends without a message.
     """
     logging.basicConfig(format="%(name)s: %(message)s")
-    for ours in (stage, "asr"):
+    for ours in (name, "asr"):
         logging.getLogger(ours).setLevel(logging.INFO)
     _end_workers_with_us()
     try:
-        with _alone(stage) if alone else nullcontext():
+        # Outside of a recipe's folder a stage is about to say so.
+        with _alone(name) if stage and Path("params.yaml").exists() else nullcontext():
             yield
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        logging.getLogger(name).info("interrupted")
+        _end(128 + signal.SIGINT)
     except Exception as error:
-        if disk.is_full(error):
-            again = "make room and run `dvc repro` again"
-            _end(f"{stage}: {disk.explain_full(Path.cwd())}: {again} ({type(error).__name__}: {error})")
-        out_of_memory = memory.explain(error, stage)
-        if out_of_memory:
-            _end(f"{stage}: {out_of_memory} ({type(error).__name__}: {error})")
-        if disk.is_forbidden(error):
-            _end(f"{stage}: {error}: let this user read and write there, then run `dvc repro` again")
-        if isinstance(error, OSError) or isinstance(error, ValueError) and _raised_by_us(error):
-            _end(f"{stage}: {error}")
+        if isinstance(error, BrokenPipeError) and not stage:
+            _end(128 + signal.SIGPIPE)
+        if message := _explain(error, name, stage):
+            _end(f"{name}: {message}")
+        if LAUNCHED in os.environ:
+            _end(traceback.format_exc())
         raise
+
+
+def _explain(error: Exception, name: str, stage: bool) -> str | None:
+    """Say what happened and what to do about it; None for a defect."""
+    again = "run `dvc repro` again" if stage else "run it again"
+    cause = f"({type(error).__name__}: {error})"
+    if disk.is_full(error):
+        return f"{disk.explain_full(Path.cwd())}: make room and {again} {cause}"
+    if problem := memory.explain(error):
+        less = memory.LESS.get((name, stage), "end other programs, or use a machine with more memory")
+        return f"{problem}: {less}, then {again} {cause}"
+    if disk.is_forbidden(error):
+        return f"{error}: let this user read and write there, then {again}"
+    if isinstance(error, OSError) or isinstance(error, ValueError) and _raised_by_us(error):
+        return str(error)
+    return None
 
 
 @contextmanager
 def _alone(stage: str) -> Iterator[None]:
-    """Hold the stage's lock in data/, outside of every output; its name has the stage's arguments too."""
-    name = "-".join([stage, *sys.argv[1:]]).replace("/", "-")
-    launches_others = "PET_NNODES" in os.environ and "LOCAL_RANK" not in os.environ
-    if HELD in os.environ or launches_others or os.environ.get("RANK", "0") != "0":
-        yield  # the launcher, or the first of several processes, holds it
-    elif not Path("params.yaml").exists():
-        yield  # no recipe's folder, and the stage is about to say so
-    else:
-        with locks.held(Path("data") / f".lock-{name}", name):
-            os.environ[HELD] = name
-            try:
-                yield
-            finally:
-                del os.environ[HELD]
+    """Hold the stage's lock in data/: killing dvc leaves its stage running, and DVC's own lock free.
+
+    Of several processes the one that starts them holds it, or the first one where torchrun starts them.
+    """
+    launches_machine = "PET_NNODES" in os.environ and "LOCAL_RANK" not in os.environ
+    if HELD in os.environ or launches_machine or os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    with locks.held(Path("data") / f".lock-{stage}", stage):
+        os.environ[HELD] = stage
+        try:
+            yield
+        finally:
+            del os.environ[HELD]
 
 
 @cache
 def _end_workers_with_us() -> None:
-    """See to it that no process which a stage starts outlives it, also where the stage is killed.
+    """Let no process that a stage starts outlive it, even if the stage is killed.
 
-    A worker that waits for work waits for ever: the other end of its queue is open in its siblings.
+    A worker that waits for work would wait for ever: the other end of its queue is open in its siblings.
     """
-    os.register_at_fork(after_in_child=_end_with_parent)
+    os.register_at_fork(after_in_child=_start_as_worker)
     if "LOCAL_RANK" in os.environ:
         _end_with_parent()
+
+
+def _start_as_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches every process; the stage reports it
+    _end_with_parent()
 
 
 def _end_with_parent() -> None:
@@ -88,23 +113,23 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _end(message: str) -> NoReturn:
-    """End with a message; one of several processes hands it to their launcher, which says it once."""
-    if "TORCHELASTIC_ERROR_FILE" in os.environ:
-        hand_over(message)
-    sys.exit(secrets.redacted(message))
+def _end(status: str | int) -> NoReturn:
+    """End with a message and exit code 1, or with an exit code.
 
-
-def hand_over(message: str) -> NoReturn:
-    """Leave what went wrong in one of several processes to their launcher, and end at once.
-
-    It says the first one only: once a process is gone, the others lose their connection to it.
+    One of several processes leaves its message to their launcher, which reports the first of them: the other
+    processes fail too, because they lose their connection to this one.
     """
-    report = json.dumps({"message": secrets.redacted(message), "time_ns": time.time_ns()})
-    Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(report, encoding="utf-8")
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)  # or it would take leave of processes that may be gone
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try again at exit, and print a traceback
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(status, str):
+        status = secrets.redacted(status)
+        if LAUNCHED in os.environ:
+            report = json.dumps({"message": status, "time_ns": time.time_ns()})
+            Path(os.environ[LAUNCHED]).write_text(report, encoding="utf-8")
+            os._exit(1)  # an orderly exit would wait for the other processes
+    sys.exit(status)
 
 
 def _raised_by_us(error: Exception) -> bool:

@@ -11,24 +11,34 @@ from pathlib import Path
 from typing import TextIO
 
 POLL_S = 0.5
-REMIND_S = 60.0
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def held(file: Path, work: str) -> Iterator[None]:
-    """Hold a lock file; wait for a process that holds it, such as one that outlived a killed `dvc repro`.
+    """Hold a lock file; wait while another process holds it, such as one that outlived a killed `dvc repro`.
 
-    It is a record lock, which belongs to one process. Workers that it forks do not inherit it: where they
-    outlive it, the lock is free all the same. Closing the file anywhere in the process frees it too.
+    It is a record lock, which belongs to one process. Workers that it forks do not inherit it. Closing the
+    file anywhere in the process frees it too.
 
     Raises
     ------
-    ProcessLookupError: the `dvc` that started this process has ended while it waited.
+    ProcessLookupError: the `dvc` that started this process ended while it waited.
     """
+    parent = os.getppid()
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+") as lock:
-        _wait(lock, work)
+        if not _take(lock):
+            lock.seek(0)
+            pid, _, host = lock.read().partition(" ")
+            logger.warning(
+                "process %s on %s is still at work on %s (killing dvc leaves its stage behind): waiting;"
+                " `kill %s` ends it, and this run takes over", pid, host, work, pid
+            )  # fmt: skip
+        while not _take(lock):
+            time.sleep(POLL_S)
+            if "DVC_STAGE" in os.environ and os.getppid() != parent:  # the next `dvc repro` takes its place
+                raise ProcessLookupError(f"the dvc that started {work} has ended: not waiting any longer")
         lock.truncate(0)
         lock.write(f"{os.getpid()} {socket.gethostname()}")
         lock.flush()
@@ -40,24 +50,6 @@ def held_if_free(file: Path) -> Iterator[bool]:
     """Hold a lock file if no other process does; yields whether it is held."""
     with file.open("a+") as lock:
         yield _take(lock)
-
-
-def _wait(lock: TextIO, work: str) -> None:
-    parent, said = os.getppid(), None
-    while not _take(lock):
-        time.sleep(POLL_S)
-        # Or it would go to work much later, beside the next `dvc repro`.
-        if "DVC_STAGE" in os.environ and (os.getppid() != parent or parent == 1):
-            raise ProcessLookupError(f"the dvc that started {work} has ended: not waiting any longer")
-        if said is None or time.monotonic() - said >= REMIND_S:
-            lock.seek(0)
-            pid, host = (lock.read().split() + ["unknown", "unknown"])[:2]
-            logger.warning(
-                "process %s on %s is still at work on %s (killing dvc leaves its stage behind): waiting;"
-                " `kill %s` ends it, and this run takes over",
-                pid, host, work, pid,
-            )  # fmt: skip
-            said = time.monotonic()
 
 
 def _take(lock: TextIO) -> bool:

@@ -70,7 +70,5 @@ def _replace(folder: Path, files: dict[str, dict]) -> None:
 def _flush(folder: Path) -> None:
     """Have a folder's entries on the disk: a file can be there while its name is not."""
     handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    os.fsync(handle)
+    os.close(handle)

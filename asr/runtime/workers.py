@@ -1,8 +1,10 @@
-"""Rows through a function in several processes, in order; a row that kills its process kills nothing else.
+"""Rows through a function in several processes, in order; a row that kills its process costs nothing else.
 
-Clips are decoded in C, out of files that anybody may have made. Where a decoder crashes, or does not come
-to an end, its process goes, and with it the whole pool. The rows that are outstanding are then computed one
-at a time, until the row is found at which it happens again.
+Clips are decoded in C, from files of unknown origin. A decoder that crashes or hangs ends its process, and
+Python then ends the whole pool. The outstanding rows are computed again, one at a time, up to the guilty one.
+
+`pebble` would do this in half the lines, but not survive a worker that is killed while it returns a result:
+its pipe stays locked, it loses another row every 60 s, and then the pool (5.2.3, tried).
 """
 
 import os
@@ -13,8 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-CHUNK = 8  # rows handed to a process in one piece
-AHEAD = 3  # pieces for each process whose results are not taken yet: bounds the memory
+CHUNK = 8  # rows handed to a process at once
+AHEAD = 3  # chunks for each process whose results are not taken yet: bounds the memory
 LIMIT_S = 120  # of processor time for a row; ten minutes of audio take a few seconds
 
 
@@ -34,71 +36,58 @@ def in_order(compute: Callable[[int], Any], n_rows: int, start: Callable, args: 
 
     Parameters
     ----------
-    compute: of this module's caller, not a closure: it goes to other processes by its name
+    compute: a function of a module, not a closure: other processes find it by its name
     start: called with `args` once in each process
 
     Raises
     ------
     ChildProcessError: processes die whatever they compute.
     """
-    outstanding = n_workers() * AHEAD
+
+    def results(rows: range, processes: int, ahead: int, chunk: int) -> Iterator:
+        with ProcessPoolExecutor(processes, initializer=start, initargs=args) as pool:
+            _require_life(pool)
+            waiting = deque()
+            for first in rows[::chunk]:
+                if len(waiting) == ahead:
+                    yield from waiting.popleft().result()
+                waiting.append(pool.submit(_compute, compute, range(first, min(first + chunk, rows.stop))))
+            while waiting:
+                yield from waiting.popleft().result()
+
+    ahead = n_workers() * AHEAD
     done = 0
     while done < n_rows:
         try:
-            with ProcessPoolExecutor(n_workers(), initializer=start, initargs=args) as pool:
-                for row in _in_pieces(pool, _Limited(compute), range(done, n_rows), outstanding):
-                    yield row
-                    done += 1
+            for result in results(range(done, n_rows), n_workers(), ahead, CHUNK):
+                yield result
+                done += 1
         except BrokenProcessPool:
-            for row in _one_by_one(compute, range(n_rows)[done : done + outstanding * CHUNK], start, args):
-                yield row
+            try:
+                for result in results(range(n_rows)[done : done + ahead * CHUNK], 1, 1, 1):
+                    yield result
+                    done += 1
+            except BrokenProcessPool:
+                yield Died(f"its process crashed, or took more than {LIMIT_S} s")
                 done += 1
 
 
-def _in_pieces(pool: ProcessPoolExecutor, compute: Callable, rows: range, outstanding: int) -> Iterator:
-    """Yield results in order, with at most so many pieces computed whose results are not taken."""
-    waiting = deque()
-    for first in range(0, len(rows), CHUNK):
-        if len(waiting) == outstanding:
-            yield from waiting.popleft().result()
-        waiting.append(pool.submit(_piece, compute, rows[first : first + CHUNK]))
-    while waiting:
-        yield from waiting.popleft().result()
+def _require_life(pool: ProcessPoolExecutor) -> None:
+    try:
+        pool.submit(int).result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError("processes die before they compute: is there enough memory?") from error
 
 
-def _piece(compute: Callable, rows: range) -> list:
-    return [compute(row) for row in rows]
+def _compute(compute: Callable, rows: range) -> list:
+    """Compute rows; the kernel ends a process that takes more than LIMIT_S of processor time for one.
 
-
-def _one_by_one(compute: Callable, rows: range, start: Callable, args: tuple) -> Iterator:
-    """Yield results up to that of the first row that kills its process, included."""
-    with ProcessPoolExecutor(1, initializer=start, initargs=args) as pool:
-        try:
-            pool.submit(int).result()
-        except BrokenProcessPool as error:
-            raise ChildProcessError(
-                "processes die before they have computed anything: is there enough memory?"
-            ) from error
-        for row in rows:
-            try:
-                result = pool.submit(_Limited(compute), row).result()
-            except BrokenProcessPool:
-                yield Died(f"its process crashed, or took more than {LIMIT_S} s")
-                return
-            yield result
-
-
-class _Limited:
-    """A function of a row that ends its process if it takes more than LIMIT_S of processor time."""
-
-    def __init__(self, compute: Callable) -> None:
-        self.compute = compute
-
-    def __call__(self, row: int):
-        # The kernel ends the process: a handler in Python would wait for the decoder.
-        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    A handler in Python would wait for the decoder to return.
+    """
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    results = []
+    for row in rows:
         signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
-        try:
-            return self.compute(row)
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
+        results.append(compute(row))
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return results

@@ -59,13 +59,13 @@ def locked(folder: Path) -> Iterator[None]:
     ------
     ProcessLookupError: the `dvc` that started this process has ended while it waited.
     """
-    if processes.is_first():
+    if processes.is_main():
         folder.mkdir(parents=True, exist_ok=True)
         with locks.held(_lock(folder), f"the training in {folder}"):
-            processes.together()
+            processes.barrier()
             yield
     else:
-        processes.together()
+        processes.barrier()
         yield
 
 
@@ -79,7 +79,7 @@ def newest_whole(folder: Path) -> Path | None:
     It is whole, and so is the one that was the best until then, which is loaded in the end. Others after
     it are removed, with a warning unless they were just being written when the training was killed.
     """
-    return processes.gather([_newest_whole(folder) if processes.is_first() else None])[0]
+    return processes.gather([_newest_whole(folder) if processes.is_main() else None])[0]
 
 
 def _newest_whole(folder: Path) -> Path | None:
@@ -147,7 +147,7 @@ def finish(folder: Path) -> None:
     DVC may be killed before it has recorded them, and runs the stage again. That takes the last checkpoint
     and the best, without the optimizer.
     """
-    if processes.is_first():
+    if processes.is_main():
         last = saved_in(folder)[-1]
         (folder / FINISHED).touch()
         for checkpoint in saved_in(folder):
@@ -159,7 +159,7 @@ def finish(folder: Path) -> None:
 
 def remove_finished_others(folder: Path) -> None:
     """Remove the checkpoints of finished trainings beside this one, but for those that a process holds."""
-    if processes.is_first():
+    if processes.is_main():
         for other in sorted(mark.parent for mark in folder.parent.glob(f"*/{FINISHED}")):
             if other == folder:
                 continue
@@ -184,12 +184,12 @@ class MarkWhole(TrainerCallback):
             state.best_model_checkpoint = str(Path(args.output_dir) / f"checkpoint-{state.best_global_step}")
 
     def on_save(self, args, state, control, **kwargs):
-        processes.together()  # each has files of its own in a checkpoint
+        processes.barrier()  # each has files of its own in a checkpoint
         if state.is_world_process_zero:
             manifest.write(Path(args.output_dir) / f"checkpoint-{state.global_step}")
             if self.limit:
                 remove_old(Path(args.output_dir), self.limit)
-        processes.together()
+        processes.barrier()
 
 
 def remove_old(folder: Path, limit: int) -> None:

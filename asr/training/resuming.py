@@ -4,6 +4,7 @@ import copy
 import logging
 from pathlib import Path
 
+from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import Trainer, TrainerState
 from transformers.trainer_utils import align_special_tokens
 
@@ -49,7 +50,8 @@ def _take_ended(trainer: Trainer, checkpoint: Path) -> None:
 def _train(trainer: Trainer, checkpoint: Path | None) -> None:
     folder = Path(trainer.args.output_dir)
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with logging_redirect_tqdm([logging.root, logging.getLogger("transformers")]):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except Exception as error:
         if not disk.is_full(error):
             raise
