@@ -15,7 +15,6 @@ from pathlib import Path
 
 from asr.params import Download, load_params
 from asr.runtime.errors import report_errors
-from asr.sources import archive, folder, hub, mdc, sample
 from asr.tables.corpus import RAW_FEATURES, SPLITS, Clip
 from asr.tables.shards import write_shards
 
@@ -37,14 +36,23 @@ def download(params: Download, validated: bool) -> Iterator[Clip]:
     ----------
     validated: whether to bring in clips beyond train, validation and test too
     """
+    # Each is imported when it is chosen: the packages that the others need may be missing.
     match params.source:
         case "archive":
+            from asr.sources import archive
+
             return archive.clips(params.archive, params.archive_sha256, params.locale, validated)
         case "mdc":
+            from asr.sources import mdc
+
             return mdc.clips(params.mdc.dataset, params.locale, validated)
         case "hub":
+            from asr.sources import hub
+
             return hub.clips(params.hub, validated)
         case "folder":
+            from asr.sources import folder
+
             return folder.clips(params.folder, validated)
         case "sample" if validated:
             raise ValueError(
@@ -52,6 +60,8 @@ def download(params: Download, validated: bool) -> Iterator[Clip]:
                 " to false, and download.sample.train_clips to as many as you like"
             )
         case "sample":
+            from asr.sources import sample
+
             return sample.clips(params.sample)
 
 

@@ -10,15 +10,15 @@ Writes  metrics/evaluate.json   error rates of both models, with 95 % intervals
 
 Apart from transcribing, so that a change to the scoring costs seconds and no GPU.
 
-Run by `dvc repro`, or alone: python -m stages.evaluate (as a plain script it would hide the `evaluate`
-package behind itself).
+Run by `dvc repro`, or alone: python -m stages.evaluate
 """
 
 import json
 from pathlib import Path
 
-import evaluate
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from asr.evaluation import charts, report
 from asr.evaluation.bootstrap import rate_interval, resample, units
@@ -29,9 +29,9 @@ from asr.evaluation.transcripts import MODELS, Transcript, read_transcripts, req
 from asr.evaluation.utterance_table import PER_REFERENCE, utterance_table
 from asr.params import load_params
 from asr.runtime.errors import report_errors
-from asr.scoring import hf_metric
+from asr.scoring.rates import error_rates
 from asr.tables.csv_text import to_csv
-from asr.tables.shards import read_shards
+from asr.tables.shards import read_columns
 
 TRANSCRIPTS = Path("data/transcripts")
 FEATURES, FILTERED = Path("data/features"), Path("data/filtered")
@@ -43,11 +43,11 @@ PARTS, REPORT = Path("metrics/parts"), Path("report.html")
 
 def score(transcripts: dict[str, list[Transcript]]) -> dict[str, dict[str, float | int]]:
     """Compute the error rates in percent and the counts of each model."""
-    metric = evaluate.load(hf_metric.__file__, keep_in_memory=True)
+    # Not by way of `evaluate.load(hf_metric)`, as in training: that imports torch, and takes seconds.
     return {
-        model: metric.compute(
-            predictions=[transcript.hypothesis for transcript in transcripts[model]],
-            references=[transcript.reference for transcript in transcripts[model]],
+        model: error_rates(
+            [transcript.reference for transcript in transcripts[model]],
+            [transcript.hypothesis for transcript in transcripts[model]],
         )
         for model in MODELS
     }
@@ -69,15 +69,14 @@ def intervals(table: pd.DataFrame, samples: int, seed: int) -> dict[str, dict[st
 def read_training_sentences() -> list[str]:
     """Read the sentences of the rows that the filter gave to training."""
     rows = pd.read_csv(FILTERED / "train.csv", dtype={"id": str}, keep_default_na=False)["row"]
-    return read_shards(FEATURES).select_columns("sentence").select(rows.to_numpy())["sentence"][:]
+    return read_columns(FEATURES, ["sentence"]).column("sentence").take(rows.to_numpy()).to_pylist()
 
 
 def read_audio(ids: list[str]) -> dict[str, bytes]:
     """Read the encoded clips with these ids from data/raw/."""
-    clips = read_shards(RAW).select_columns(["id", "audio"])
-    wanted = set(ids)
-    rows = [row for row, id in enumerate(clips["id"]) if id in wanted]
-    return {clip["id"]: clip["audio"] for clip in clips.select(rows)}
+    clips = read_columns(RAW, ["id", "audio"])
+    wanted = clips.filter(pc.is_in(clips["id"], pa.array(ids, pa.string())))
+    return dict(zip(wanted["id"].to_pylist(), wanted["audio"].to_pylist(), strict=True))
 
 
 def main() -> None:

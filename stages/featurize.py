@@ -22,7 +22,7 @@ from asr.params import load_params
 from asr.runtime.errors import report_errors
 from asr.runtime.workers import Died, in_order, n_workers
 from asr.tables.features import FEATURES
-from asr.tables.shards import read_shards, write_shards
+from asr.tables.shards import read_columns, read_shards, write_shards
 
 RAW, PRETRAINED, OUT = Path("data/raw"), Path("data/pretrained"), Path("data/features")
 SILENT = 2 * 2**-15  # between the lowest and the highest sample: the last bit of 16
@@ -112,11 +112,11 @@ def main() -> None:
     raw = read_shards(RAW)
     written = write_shards(OUT, featurize(raw, extractor), FEATURES)
     assert written == len(raw), f"{len(raw)} clips in, {written} rows out"
-    table = read_shards(OUT).select_columns(["id", "duration_s", "problem", "detail"]).to_pandas()
+    table = read_columns(OUT, ["id", "duration_s", "problem", "detail"]).to_pandas()
     for row in table[table.problem != ""].head(WARNINGS).itertuples():
         logger.warning("%r: %s %s", row.id, row.problem, row.detail)
     logger.info(
-        "%d clips, %.2f h, %d not usable, %d workers",
+        "%d clips, %.2f h, %d not usable, %d workers of 1 thread",
         len(table),
         table.duration_s.sum() / 3600,
         (table.problem != "").sum(),

@@ -14,21 +14,21 @@ import csv
 import json
 import logging
 import math
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-from transformers import GenerationConfig, WhisperConfig, WhisperProcessor
+from transformers import GenerationConfig, WhisperTokenizer
 
 from asr.model import vocabulary
-from asr.model.whisper import load_processor
 from asr.params import load_params
 from asr.runtime.errors import report_errors
 from asr.scoring.text import has_controls
 from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, select_rows
 from asr.tables.csv_text import to_csv
 from asr.tables.features import METADATA, PROBLEMS
-from asr.tables.shards import read_shards
+from asr.tables.shards import read_columns
 
 FEATURES, PRETRAINED = Path("data/features"), Path("data/pretrained")
 OUT, TOKENIZER = Path("data/filtered"), Path("data/tokenizer")
@@ -117,14 +117,15 @@ def _detail(row: tuple) -> str:
     return f"{row.n_labels} ids" if row.reason == "too_many_labels" else row.detail
 
 
-def write(rows: pd.DataFrame, processor: WhisperProcessor, new_tokens: list[vocabulary.NewToken]) -> None:
+def write(rows: pd.DataFrame, tokenizer: WhisperTokenizer, new_tokens: list[vocabulary.NewToken]) -> None:
     """Write the tables of each role and of dropped rows, and the processor."""
     for folder in (OUT, TOKENIZER):
         folder.mkdir(parents=True, exist_ok=True)
     for role in ROLES:
         rows[rows.role == role].to_csv(OUT / f"{role}.csv", columns=["id"], **QUOTED)
     rows[rows.role == ""].to_csv(OUT / "dropped.csv", columns=["id", "split", "reason"], **QUOTED)
-    processor.save_pretrained(TOKENIZER)
+    tokenizer.save_pretrained(TOKENIZER)
+    shutil.copy(PRETRAINED / "processor_config.json", TOKENIZER)
     vocabulary.save(new_tokens, TOKENIZER)
 
 
@@ -142,13 +143,13 @@ def report(summary: dict) -> None:
 
 def main() -> None:
     params = load_params()
-    rows = read_shards(FEATURES).select_columns(METADATA).to_pandas()
+    rows = read_columns(FEATURES, METADATA).to_pandas()
     check_validated(rows, params.filter.add_validated)
     check_bad(rows, params.download.max_bad_fraction)
-    pretrained, processor = (
-        load_processor(PRETRAINED, params.model.language, params.model.task) for _ in range(2)
-    )
     settings = GenerationConfig.from_pretrained(PRETRAINED)
+    pretrained, tokenizer = (
+        vocabulary.load_tokenizer(PRETRAINED, params.model.language, params.model.task) for _ in range(2)
+    )
 
     rows = select_rows(
         rows,
@@ -160,16 +161,17 @@ def main() -> None:
     # Tokens are learned from the rows of train only, and labels counted in them, so this comes after.
     sentences = rows.sentence[rows.role == "train"]
     new_tokens = vocabulary.extend(
-        processor,
+        tokenizer,
         sentences,
         params.model.extend_tokenizer,
         reserved={*(settings.suppress_tokens or []), *(settings.begin_suppress_tokens or [])},
     )
-    ids = vocabulary.count_ids(processor.tokenizer, rows.sentence, special=True)
+    ids = vocabulary.count_ids(tokenizer, rows.sentence, special=True)
     rows["n_labels"] = pd.Series(ids, rows.index) - 1  # as trained on: without the start token
-    rows = drop_long_labels(rows, WhisperConfig.from_pretrained(PRETRAINED).max_target_positions)
+    config = json.loads((PRETRAINED / "config.json").read_text(encoding="utf-8"))
+    rows = drop_long_labels(rows, config["max_target_positions"])
     assert ((rows.role == "") == (rows.reason != "")).all(), "a row is either used or dropped"
-    write(rows, processor, new_tokens)
+    write(rows, tokenizer, new_tokens)
     write_dropped(rows)
 
     odd = rows[(rows.role != "") & rows.sentence.map(has_controls)]
@@ -178,8 +180,8 @@ def main() -> None:
     summary = summarize(rows) | {
         "validation_held_out_by": held_out_by(rows),
         "with_control_characters": len(odd),
-        "ids_per_word": round(vocabulary.ids_per_word(processor.tokenizer, sentences), 3),
-        "ids_per_word_pretrained": round(vocabulary.ids_per_word(pretrained.tokenizer, sentences), 3),
+        "ids_per_word": round(vocabulary.ids_per_word(tokenizer, sentences), 3),
+        "ids_per_word_pretrained": round(vocabulary.ids_per_word(pretrained, sentences), 3),
     }
     METRICS.parent.mkdir(parents=True, exist_ok=True)
     METRICS.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

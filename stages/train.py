@@ -42,7 +42,7 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
     whisper.shorten_window(model, processor, params.model.audio_window_s)
     whisper.set_language(model, params.model.language, params.model.task)
     new_tokens = vocabulary.load(TOKENIZER)
-    vocabulary.seed_embeddings(model, new_tokens)
+    whisper.seed_embeddings(model, new_tokens)
     set_seed(params.train.seed)  # adapters begin with random weights
     model = adaptation.adapt(model, params.train, [token.id for token in new_tokens])
 
@@ -55,10 +55,12 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
     training, validation = examples("train", params.train.speed_perturbation), examples("validation", [1.0])
     if processes.is_main():
         logger.info(
-            "%d examples of %d rows, %d to validate, %.1f of %.1f M parameters, %s, %d processes, %d GPUs",
+            "%d examples of %d rows, %d to validate, %.1f of %.1f M parameters, %s, %d processes"
+            " of %d threads, %d GPUs",
             len(training), len(training.rows), len(validation),
             model.num_parameters(only_trainable=True) / 1e6, model.num_parameters() / 1e6,
-            resolve_precision(params.train.precision), processes.world_size(), torch.cuda.device_count(),
+            resolve_precision(params.train.precision), processes.world_size(),
+            torch.get_num_threads(), torch.cuda.device_count(),
         )  # fmt: skip
     return make_trainer(model, processor, training, validation, params.train, folder)
 

@@ -12,6 +12,7 @@ import json
 import logging
 from pathlib import Path
 
+import torch
 import transformers
 from datasets import Dataset
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
@@ -75,8 +76,9 @@ def main() -> None:
     if processes.is_main():
         write_transcripts(args.out, rows, hypotheses)
     logger.info(
-        "%s: %d clips, %d ids, %d at the limit",
+        "%s: %d clips, %d ids, %d at the limit, %d threads",
         args.model, len(rows), sum(h.n_ids for h in hypotheses), sum(h.hit_limit for h in hypotheses),
+        torch.get_num_threads(),
     )  # fmt: skip
 
 

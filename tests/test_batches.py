@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, Features
 
 from asr.audio.log_mel import log_mel, n_frames
 from asr.model.whisper import load_model, load_processor
@@ -28,17 +28,21 @@ def processor():
     return load_processor(BASE, "sinhalese", "transcribe")
 
 
+def as_dataset(rows, schema):
+    return Dataset.from_list(rows, Features.from_arrow_schema(schema))
+
+
 def tables(mel_filters):
     """A corpus of three clips as `download` and as `featurize` write it."""
     rows, raw = [], []
     for number, (sentence, seconds) in enumerate(zip(SENTENCES, SECONDS, strict=True)):
         samples = speechlike(int(seconds * 16_000))
-        clip = {name: "" for name in RAW_FEATURES} | {"id": f"{number}.wav", "sentence": sentence}
+        clip = {name: "" for name in RAW_FEATURES.names} | {"id": f"{number}.wav", "sentence": sentence}
         features = log_mel(samples, mel_filters).astype(np.float16).reshape(-1)
-        row = {name: clip.get(name, "") for name in FEATURES}
+        row = {name: clip.get(name, "") for name in FEATURES.names}
         rows.append(row | {"duration_s": seconds, "features": features})
         raw.append(clip | {"audio": encoded(samples, 16_000, **WAV)})
-    return Dataset.from_list(rows, FEATURES), Dataset.from_list(raw, RAW_FEATURES)
+    return as_dataset(rows, FEATURES), as_dataset(raw, RAW_FEATURES)
 
 
 def examples(processor, speeds):
@@ -104,7 +108,7 @@ def test_a_faster_clip_is_a_higher_one(processor):
     rows, raw = tables(mel_filters)
     time = np.arange(16_000) / 16_000
     tones = {hz: np.sin(2 * np.pi * hz * time).astype(np.float32) * 0.5 for hz in (440, 550)}
-    raw = Dataset.from_list([raw[0] | {"audio": encoded(tones[440], 16_000, **WAV)}], RAW_FEATURES)
+    raw = as_dataset([raw[0] | {"audio": encoded(tones[440], 16_000, **WAV)}], RAW_FEATURES)
     fast = Examples(rows.select([0]), raw, processor.tokenizer, mel_filters, 3, [1.25])[0]["features"]
     assert loudest_channel(fast) == loudest_channel(log_mel(tones[550], mel_filters))
     assert loudest_channel(fast) != loudest_channel(log_mel(tones[440], mel_filters))

@@ -62,7 +62,7 @@ def write_clips_and_curves(folder: Path) -> None:
     """Write what the report plays and draws."""
     file = io.BytesIO()
     soundfile.write(file, np.zeros(4800), 48_000, format="WAV")
-    clip = {name: "" for name in RAW_FEATURES} | {"split": "test", "audio": file.getvalue()}
+    clip = {name: "" for name in RAW_FEATURES.names} | {"split": "test", "audio": file.getvalue()}
     write_shards(folder / "data/raw", [clip | {"id": id} for id in REFERENCES], RAW_FEATURES)
     (folder / "metrics").mkdir()
     (folder / "metrics/training_curve.csv").write_text(

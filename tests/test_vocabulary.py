@@ -92,7 +92,7 @@ def test_a_word_takes_fewer_ids(make, n_tokens, at_most):
     train, test = phrases(300), phrases(100, seed=2)
     processor = make()
     before = vocabulary.ids_per_word(processor.tokenizer, test)
-    assert len(vocabulary.extend(processor, train, n_tokens, set())) == n_tokens
+    assert len(vocabulary.extend(processor.tokenizer, train, n_tokens, set())) == n_tokens
     assert vocabulary.ids_per_word(processor.tokenizer, test) < at_most * before
 
 
@@ -112,7 +112,7 @@ def test_ids_per_word_leaves_special_tokens_out():
 @pytest.mark.parametrize("make, n_tokens", [(sample, 8), (bilingual, 80)])
 def test_every_text_can_still_be_written(make, n_tokens, text):
     processor = make()
-    vocabulary.extend(processor, phrases(300), n_tokens, set())
+    vocabulary.extend(processor.tokenizer, phrases(300), n_tokens, set())
     tokenizer = processor.tokenizer
     assert tokenizer.decode(ids_of(processor, text)) == text
     assert tokenizer.decode(tokenizer(text).input_ids, skip_special_tokens=True) == text
@@ -120,7 +120,7 @@ def test_every_text_can_still_be_written(make, n_tokens, text):
 
 def test_what_went_is_spelt_with_its_parts():
     processor, original = bilingual(), bilingual()
-    new = vocabulary.extend(processor, phrases(300), 80, set())
+    new = vocabulary.extend(processor.tokenizer, phrases(300), 80, set())
     assert set(ids_of(original, RUSSIAN)) & {token.id for token in new}
     assert len(ids_of(processor, RUSSIAN)) > len(ids_of(original, RUSSIAN))
 
@@ -128,7 +128,7 @@ def test_what_went_is_spelt_with_its_parts():
 @pytest.mark.parametrize("make, n_tokens", [(sample, 8), (bilingual, 80)])
 def test_the_vocabulary_keeps_its_size_and_every_special_id(make, n_tokens):
     processor, original = make(), make()
-    new = vocabulary.extend(processor, phrases(300), n_tokens, set())
+    new = vocabulary.extend(processor.tokenizer, phrases(300), n_tokens, set())
     old, tokenizer = original.tokenizer, processor.tokenizer
     assert (len(tokenizer), tokenizer.vocab_size) == (len(old), old.vocab_size)
     assert sorted(tokenizer.get_vocab().values()) == list(range(len(old)))
@@ -144,15 +144,15 @@ def test_the_vocabulary_keeps_its_size_and_every_special_id(make, n_tokens):
 def test_tokens_of_the_transcripts_keep_their_ids():
     processor, original = bilingual(), bilingual()
     needed = set(ids_of(original, RUSSIAN))
-    vocabulary.extend(processor, [RUSSIAN, *phrases(300)], 40, set())
+    vocabulary.extend(processor.tokenizer, [RUSSIAN, *phrases(300)], 40, set())
     for id in needed:
         assert processor.tokenizer.convert_ids_to_tokens(id) == original.tokenizer.convert_ids_to_tokens(id)
 
 
 def test_no_new_token_gets_a_reserved_id():
-    free = {token.id for token in vocabulary.extend(bilingual(), phrases(300), 20, set())}
+    free = {token.id for token in vocabulary.extend(bilingual().tokenizer, phrases(300), 20, set())}
     reserved = set(sorted(free)[::4])
-    new = vocabulary.extend(bilingual(), phrases(300), 20, reserved)
+    new = vocabulary.extend(bilingual().tokenizer, phrases(300), 20, reserved)
     assert len({token.id for token in new}) == 20
     assert not reserved & {token.id for token in new}
 
@@ -160,9 +160,9 @@ def test_no_new_token_gets_a_reserved_id():
 def test_what_a_surviving_merge_is_made_of_stays():
     # Reserved is "à·ļ", made of "à·"; of the sample's eight merges six are left.
     with pytest.raises(ValueError, match="model.extend_tokenizer to 6 or less"):
-        vocabulary.extend(sample(), phrases(300), 7, {263})
+        vocabulary.extend(sample().tokenizer, phrases(300), 7, {263})
     processor = sample()
-    new = vocabulary.extend(processor, phrases(300), 6, {263})
+    new = vocabulary.extend(processor.tokenizer, phrases(300), 6, {263})
     assert {token.id for token in new} == {257, 258, 259, 260, 261, 262}
     assert processor.tokenizer.convert_ids_to_tokens([256, 263]) == ["à·", "à·ļ"]
     assert ids_of(processor, "ේ") == [263]
@@ -174,14 +174,14 @@ def test_an_added_word_keeps_its_id():
     id = processor.tokenizer.convert_tokens_to_ids(last)
     processor.tokenizer.backend_tokenizer.add_tokens([last])
     assert id in processor.tokenizer.added_tokens_decoder
-    assert id not in {token.id for token in vocabulary.extend(processor, phrases(300), 80, set())}
+    assert id not in {token.id for token in vocabulary.extend(processor.tokenizer, phrases(300), 80, set())}
 
 
 def test_each_merge_is_the_most_frequent_one():
     """Against a recount from scratch; "aaaa", because its pairs overlap."""
     sentences = [*phrases(60), *["aaaa aaaaa abababab", "ไทย ภาษาไทย", "люди рождаются свободными"] * 5]
     processor, original = bilingual(), bilingual()
-    vocabulary.extend(processor, sentences, 80, set())
+    vocabulary.extend(processor.tokenizer, sentences, 80, set())
     model, backend = original.tokenizer.backend_tokenizer.model, processor.tokenizer.backend_tokenizer
     words = Counter(w for s in sentences for w, _ in backend.pre_tokenizer.pre_tokenize_str(s))
     words = [([token.value for token in model.tokenize(word)], n) for word, n in words.items()]
@@ -206,7 +206,7 @@ def test_no_token_is_made_twice():
     processor = with_merges([("b", "c"), ("a", "b"), ("ab", "c"), ("x", "y")])
     assert processor.tokenizer.tokenize("abc") == ["a", "bc"]
     with pytest.raises(ValueError, match="0 tokens can be learned"):
-        vocabulary.extend(processor, ["abc abc"], 1, set())
+        vocabulary.extend(processor.tokenizer, ["abc abc"], 1, set())
 
 
 def is_allowed(pair, characters):
@@ -231,7 +231,7 @@ def joined(tokens, pair):
 
 def test_new_tokens_reach_over_vowel_signs_but_not_over_words():
     processor = bilingual()
-    tokens = vocabulary.extend(processor, phrases(300), 80, set())
+    tokens = vocabulary.extend(processor.tokenizer, phrases(300), 80, set())
     texts = [processor.tokenizer.decode([token.id]) for token in tokens]
     assert not [text for text in texts if " " in text[1:] or "\ufffd" in text]
     assert [text for text in texts if sum("\u07a6" <= character <= "\u07b0" for character in text) > 2]
@@ -239,7 +239,7 @@ def test_new_tokens_reach_over_vowel_signs_but_not_over_words():
 
 def test_pieces_are_what_the_pretrained_tokenizer_writes():
     processor, original = bilingual(), bilingual()
-    for token in vocabulary.extend(processor, phrases(300), 80, set()):
+    for token in vocabulary.extend(processor.tokenizer, phrases(300), 80, set()):
         text = processor.tokenizer.decode([token.id])
         assert token.pieces == ids_of(original, text) and len(token.pieces) > 1
 
@@ -248,20 +248,20 @@ def test_pieces_are_split_as_the_pretrained_tokenizer_splits():
     # It never joined letter and sign of ދި, though it has a merge over such a border, from ދދ. What is
     # built on that one is no text either, at first.
     processor, original = with_merges([("ĭ", "Þ"), ("a", "b"), ("c", "d")]), with_merges([("ĭ", "Þ")])
-    new = {token.token: token.pieces for token in vocabulary.extend(processor, ["ދި ދި"], 2, set())}
+    new = {token.token: token.pieces for token in vocabulary.extend(processor.tokenizer, ["ދި ދި"], 2, set())}
     assert new["ÞĭÞ¨"] == original.tokenizer.convert_tokens_to_ids(["Þ", "ĭ", "Þ", "¨"])
 
 
 def test_a_token_that_is_part_of_a_character_is_spelt_in_bytes():
     processor, original = bilingual(), bilingual()
-    first = vocabulary.extend(processor, ["กขคงจ"] * 2, 1, set())[0]
+    first = vocabulary.extend(processor.tokenizer, ["กขคงจ"] * 2, 1, set())[0]
     assert first.token == "à¸"  # the first two of three bytes
     assert first.pieces == original.tokenizer.convert_tokens_to_ids(["à", "¸"])
 
 
 def test_saved_and_loaded_by_us_it_encodes_the_same(tmp_path):
     processor = bilingual()
-    new = vocabulary.extend(processor, phrases(300), 80, set())
+    new = vocabulary.extend(processor.tokenizer, phrases(300), 80, set())
     processor.save_pretrained(tmp_path)
     vocabulary.save(new, tmp_path)
     assert vocabulary.load(tmp_path) == new
@@ -300,7 +300,7 @@ def test_an_ordinary_checkpoint_is_left_as_it_is(tmp_path):
 def test_no_tokens_change_nothing():
     processor = sample()
     before = processor.tokenizer.backend_tokenizer.to_str()
-    assert vocabulary.extend(processor, phrases(10), 0, set()) == []
+    assert vocabulary.extend(processor.tokenizer, phrases(10), 0, set()) == []
     assert processor.tokenizer.backend_tokenizer.to_str() == before
 
 
@@ -316,19 +316,19 @@ def test_more_tokens_than_can_be_had_are_refused(sentences, n_tokens, available)
     processor = sample()
     before = processor.tokenizer.backend_tokenizer.to_str()
     with pytest.raises(ValueError, match=f"is {n_tokens}, .* model.extend_tokenizer to {available} or less"):
-        vocabulary.extend(processor, sentences, n_tokens, set())
+        vocabulary.extend(processor.tokenizer, sentences, n_tokens, set())
     assert processor.tokenizer.backend_tokenizer.to_str() == before
-    assert len(vocabulary.extend(processor, sentences, available, set())) == available
+    assert len(vocabulary.extend(processor.tokenizer, sentences, available, set())) == available
 
 
 def test_the_same_tokens_in_any_order_and_process():
     """Nine pairs as frequent as each other, among others."""
     sentences = [*phrases(40), "ކގ ހސ ނޅ", "ނޅ ކގ ހސ"]
-    expected = vocabulary.extend(bilingual(), sentences, 80, set())
-    assert vocabulary.extend(bilingual(), reversed(sentences), 80, set()) == expected
+    expected = vocabulary.extend(bilingual().tokenizer, sentences, 80, set())
+    assert vocabulary.extend(bilingual().tokenizer, reversed(sentences), 80, set()) == expected
     code = (
         "import sys; from tests.test_vocabulary import bilingual, vocabulary\n"
-        "print(vocabulary.extend(bilingual(), sys.stdin.read().splitlines(), 80, set()))"
+        "print(vocabulary.extend(bilingual().tokenizer, sys.stdin.read().splitlines(), 80, set()))"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],
@@ -343,12 +343,12 @@ def test_the_same_tokens_in_any_order_and_process():
 
 def test_embeddings_start_at_the_mean_of_their_pieces():
     model, processor = whisper.load_model(BASE), sample()
-    new = vocabulary.extend(processor, phrases(300), 8, set())
+    new = vocabulary.extend(processor.tokenizer, phrases(300), 8, set())
     # One whose piece is an id that another token has got, after that one was written.
     new.append(vocabulary.NewToken(256, "x", [new[0].id, 5]))
     new = [token for token in new[:-1] if token.id != 256] + new[-1:]
     before = model.model.decoder.embed_tokens.weight.detach().clone()
-    vocabulary.seed_embeddings(model, new)
+    whisper.seed_embeddings(model, new)
     after = model.model.decoder.embed_tokens.weight
     for token in new:
         torch.testing.assert_close(after[token.id], before[token.pieces].mean(dim=0))
@@ -361,7 +361,7 @@ def test_embeddings_start_at_the_mean_of_their_pieces():
 @pytest.mark.parametrize("return_timestamps", [False, True])
 def test_a_pipeline_reads_new_tokens_as_words(tmp_path, return_timestamps):
     processor = bilingual()
-    new = vocabulary.extend(processor, phrases(300), 80, set())
+    new = vocabulary.extend(processor.tokenizer, phrases(300), 80, set())
     config = WhisperConfig.from_pretrained(BASE, vocab_size=len(processor.tokenizer))
     model = WhisperForConditionalGeneration(config)
     whisper.set_language(model, "sinhalese", "transcribe")

@@ -5,10 +5,7 @@ then one constant, which the clip's own maximum decides. `log_mel` stops at the 
 restores the rest, so a five second clip is stored and computed as five seconds.
 """
 
-from functools import cache
-
 import numpy as np
-import torch
 
 SAMPLE_RATE = 16_000  # Hz, of every Whisper model
 N_FFT = 400  # samples, 25 ms
@@ -43,21 +40,18 @@ def log_mel(samples: np.ndarray, mel_filters: np.ndarray) -> np.ndarray:
     -------
     float32, shape = (n_mels, n_frames)
     """
+    import torch  # not above: whoever reads the constants only would wait for it
+
     frames = n_frames(len(samples))
     # The transform reflects half a window at both ends; at the end it has to reflect silence.
     audio = torch.zeros(frames * HOP_LENGTH + N_FFT)
     audio[: len(samples)] = torch.from_numpy(samples)
-    spectrum = torch.stft(audio, N_FFT, HOP_LENGTH, window=_hann_window(), return_complex=True)
+    spectrum = torch.stft(audio, N_FFT, HOP_LENGTH, window=torch.hann_window(N_FFT), return_complex=True)
     power = spectrum[:, :frames].abs().square_()  # (201, n_frames); in place, as below: allocating takes time
     mel = torch.from_numpy(mel_filters).to(torch.float32).T @ power.contiguous()
     log_power = mel.clamp_(min=10**LOG_POWER_FLOOR).log10_()
     log_power = torch.maximum(log_power, log_power.max() - DYNAMIC_RANGE)
     return log_power.add_(4).div_(4).numpy()
-
-
-@cache
-def _hann_window() -> torch.Tensor:
-    return torch.hann_window(N_FFT)
 
 
 def pad(features: np.ndarray, frames: int) -> np.ndarray:

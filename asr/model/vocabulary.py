@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from tokenizers import Regex, Tokenizer, pre_tokenizers
-from transformers import WhisperForConditionalGeneration, WhisperProcessor, WhisperTokenizer
+from transformers import WhisperTokenizer
+from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from asr.model.merges import bytes_of, learn_merges
 
@@ -34,10 +34,30 @@ class NewToken:
     pieces: list[int]  # ids of the pretrained vocabulary
 
 
+def load_tokenizer(folder: str | Path, language: str, task: str) -> WhisperTokenizer:
+    """Load a tokenizer that writes `language` and `task` labels.
+
+    Raises
+    ------
+    ValueError: the tokenizer does not know the language.
+    """
+    if language.lower() not in {*TO_LANGUAGE_CODE, *TO_LANGUAGE_CODE.values()}:
+        raise ValueError(
+            f"model.language is {language!r}, which Whisper does not know: take the nearest relative among"
+            f" {', '.join(sorted(TO_LANGUAGE_CODE))}"
+        )
+    tokenizer = WhisperTokenizer.from_pretrained(folder)
+    # Saved with the tokenizer, and true wherever HF_HUB_OFFLINE is set: of no use, and another hash.
+    tokenizer.init_kwargs.pop("local_files_only", None)
+    restore_pre_tokenizer(tokenizer, folder)
+    tokenizer.set_prefix_tokens(language=language, task=task, predict_timestamps=False)
+    return tokenizer
+
+
 def extend(
-    processor: WhisperProcessor, sentences: Iterable[str], n_tokens: int, reserved: set[int]
+    tokenizer: WhisperTokenizer, sentences: Iterable[str], n_tokens: int, reserved: set[int]
 ) -> list[NewToken]:
-    """Learn tokens from sentences and put them into a processor's tokenizer, in place.
+    """Learn tokens from sentences and put them into a tokenizer, in place.
 
     Byte pair encoding goes on where Whisper's ended: the most frequent pair of
     neighbours within a word becomes a token. The tokens that go for it are the last learned ones that no
@@ -54,7 +74,7 @@ def extend(
     """
     if n_tokens == 0:
         return []
-    backend = processor.tokenizer.backend_tokenizer
+    backend = tokenizer.backend_tokenizer
     original = Tokenizer.from_str(backend.to_str())
     state = json.loads(backend.to_str())
     vocabulary, merges = state["model"]["vocab"], [tuple(merge) for merge in state["model"]["merges"]]
@@ -63,7 +83,7 @@ def extend(
     words = Counter(word for sentence in sentences for word, _ in splitter.pre_tokenize_str(sentence))
     spelt = [([token.value for token in backend.model.tokenize(word)], n) for word, n in words.items()]
     used = {token for tokens, _ in spelt for token in tokens}
-    taken = reserved | set(processor.tokenizer.added_tokens_decoder)
+    taken = reserved | set(tokenizer.added_tokens_decoder)
     spare = _spare_tokens(vocabulary, merges, used, taken)
     learned = learn_merges(spelt, set(vocabulary), n_tokens)
     available = min(len(spare), len(learned))
@@ -85,28 +105,15 @@ def extend(
 
 
 def save(new_tokens: list[NewToken], folder: str | Path) -> None:
-    """Write new tokens beside the saved processor that has them."""
+    """Write new tokens beside the saved tokenizer that has them."""
     text = json.dumps([asdict(token) for token in new_tokens], ensure_ascii=False, indent=1)
     (Path(folder) / FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def load(folder: str | Path) -> list[NewToken]:
-    """Read the new tokens of a saved processor; none if it has no such file."""
+    """Read the new tokens of a saved tokenizer; none if it has no such file."""
     file = Path(folder) / FILE
     return [NewToken(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
-
-
-def seed_embeddings(model: WhisperForConditionalGeneration, new_tokens: list[NewToken]) -> None:
-    """Set each new token's embedding to the mean of its pieces', in place.
-
-    The output layer has the same weights.
-    """
-    weight = model.get_input_embeddings().weight
-    with torch.no_grad():
-        # All means before the first row is written: a piece may be a token whose id is given away.
-        rows = [weight[token.pieces].mean(dim=0) for token in new_tokens]
-        for token, row in zip(new_tokens, rows, strict=True):
-            weight[token.id] = row
 
 
 def restore_pre_tokenizer(tokenizer: WhisperTokenizer, folder: str | Path) -> None:

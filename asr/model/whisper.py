@@ -1,14 +1,13 @@
-"""Whisper checkpoints: load, set the language, shorten the audio window, save."""
+"""Whisper checkpoints: load, set the language, seed new tokens, shorten the audio window, save."""
 
 import logging
 from pathlib import Path
 
 import torch
-from transformers import WhisperForConditionalGeneration, WhisperProcessor
-from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperProcessor
 
 from asr.audio.log_mel import FRAMES_PER_SECOND, POSITIONS_PER_SECOND, SAMPLE_RATE
-from asr.model.vocabulary import restore_pre_tokenizer
+from asr.model.vocabulary import NewToken, load_tokenizer
 
 
 def load_processor(folder: str | Path, language: str, task: str) -> WhisperProcessor:
@@ -18,17 +17,8 @@ def load_processor(folder: str | Path, language: str, task: str) -> WhisperProce
     ------
     ValueError: the tokenizer does not know the language.
     """
-    if language.lower() not in {*TO_LANGUAGE_CODE, *TO_LANGUAGE_CODE.values()}:
-        raise ValueError(
-            f"model.language is {language!r}, which Whisper does not know: take the nearest relative among"
-            f" {', '.join(sorted(TO_LANGUAGE_CODE))}"
-        )
-    processor = WhisperProcessor.from_pretrained(folder)
-    # Saved with the tokenizer, and true wherever HF_HUB_OFFLINE is set: of no use, and another hash.
-    processor.tokenizer.init_kwargs.pop("local_files_only", None)
-    restore_pre_tokenizer(processor.tokenizer, folder)
-    processor.tokenizer.set_prefix_tokens(language=language, task=task, predict_timestamps=False)
-    return processor
+    extractor = WhisperFeatureExtractor.from_pretrained(folder)
+    return WhisperProcessor(extractor, load_tokenizer(folder, language, task))
 
 
 def load_model(folder: str | Path, **settings) -> WhisperForConditionalGeneration:
@@ -95,6 +85,19 @@ def set_language(model: WhisperForConditionalGeneration, language: str, task: st
     settings = model.generation_config
     settings.language, settings.task = language, task
     settings.forced_decoder_ids = None  # of older checkpoints; would override the language
+
+
+def seed_embeddings(model: WhisperForConditionalGeneration, new_tokens: list[NewToken]) -> None:
+    """Set each new token's embedding to the mean of its pieces', in place.
+
+    The output layer has the same weights.
+    """
+    weight = model.get_input_embeddings().weight
+    with torch.no_grad():
+        # All means before the first row is written: a piece may be a token whose id is given away.
+        rows = [weight[token.pieces].mean(dim=0) for token in new_tokens]
+        for token, row in zip(new_tokens, rows, strict=True):
+            weight[token.id] = row
 
 
 def save(model: WhisperForConditionalGeneration, processor: WhisperProcessor, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from datasets import Features, Value
+import pyarrow as pa
 
 # "validated": what a corpus has beyond its three splits, as Common Voice's validated.tsv; nobody has seen
 # to it that it shares no speaker or sentence with them.
@@ -27,17 +27,17 @@ class Clip:
     detail: str = ""  # what it found
 
 
-RAW_FEATURES = Features(
+RAW_FEATURES = pa.schema(
     {
-        "id": Value("string"),
-        "split": Value("string"),
-        "speaker": Value("string"),
-        "sentence": Value("string"),
-        "gender": Value("string"),
-        "age": Value("string"),
-        "accent": Value("string"),
-        "audio": Value("binary"),
-        "problem": Value("string"),
-        "detail": Value("string"),
+        "id": pa.string(),
+        "split": pa.string(),
+        "speaker": pa.string(),
+        "sentence": pa.string(),
+        "gender": pa.string(),
+        "age": pa.string(),
+        "accent": pa.string(),
+        "audio": pa.binary(),
+        "problem": pa.string(),
+        "detail": pa.string(),
     }
 )

@@ -3,8 +3,13 @@
 There are no label ids in it: which tokens there are is known after `filter` only.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from datasets import Dataset, Features, List, Value
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 PROBLEMS = (  # why a row has no features
     "no_audio",  # the corpus lacks the file, or it has no bytes
@@ -15,22 +20,22 @@ PROBLEMS = (  # why a row has no features
     "silent",  # all samples are the same, but for the last of 16 bits
     "decoder_died",  # the process that decoded it crashed or would not end
 )
-FEATURES = Features(
+FEATURES = pa.schema(
     {
-        "id": Value("string"),
-        "split": Value("string"),
-        "speaker": Value("string"),
-        "gender": Value("string"),
-        "age": Value("string"),
-        "accent": Value("string"),
-        "sentence": Value("string"),
-        "duration_s": Value("float32"),
-        "problem": Value("string"),  # one of PROBLEMS, or ""
-        "detail": Value("string"),  # what was found, for the reader
-        "features": List(Value("float16")),  # log-mel, shape = (n_mels, n_frames), row by row
+        "id": pa.string(),
+        "split": pa.string(),
+        "speaker": pa.string(),
+        "gender": pa.string(),
+        "age": pa.string(),
+        "accent": pa.string(),
+        "sentence": pa.string(),
+        "duration_s": pa.float32(),
+        "problem": pa.string(),  # one of PROBLEMS, or ""
+        "detail": pa.string(),  # what was found, for the reader
+        "features": pa.list_(pa.float16()),  # log-mel, shape = (n_mels, n_frames), row by row
     }
 )
-METADATA = [name for name in FEATURES if name != "features"]
+METADATA = [name for name in FEATURES.names if name != "features"]
 
 
 def log_mel_of(row: dict, n_mels: int) -> np.ndarray:
@@ -38,6 +43,6 @@ def log_mel_of(row: dict, n_mels: int) -> np.ndarray:
     return np.asarray(row["features"], dtype=np.float16).reshape(n_mels, -1)
 
 
-def with_arrays(dataset: Dataset) -> Dataset:
+def with_arrays(dataset: "Dataset") -> "Dataset":
     """Let a dataset's features come out as NumPy arrays, straight from the mapped file."""
     return dataset.with_format("numpy", columns=["features"])

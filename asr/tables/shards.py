@@ -7,17 +7,20 @@ in the code; these files hold the rows and nothing else, so equal rows give equa
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, Features, concatenate_datasets
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 SHARD_BYTES = 256 * 2**20
 BATCH_ROWS = 64  # rows of a record batch: what is held in memory while writing
 BATCH_BYTES = 128 * 2**20  # or fewer rows, if they are as large as this; Arrow takes 2 GiB at most
 
 
-def write_shards(folder: str | Path, rows: Iterable[dict], features: Features) -> int:
+def write_shards(folder: str | Path, rows: Iterable[dict], schema: pa.Schema) -> int:
     """Write rows to `folder/00000.arrow`, `00001.arrow`, …; returns how many.
 
     They replace the folder all together and at the end: until then, and if the rows break off with an
@@ -32,7 +35,7 @@ def write_shards(folder: str | Path, rows: Iterable[dict], features: Features) -
     if part.exists():
         shutil.rmtree(part)  # of a run that was killed
     part.mkdir(parents=True)
-    written = _write(part, rows, features.arrow_schema)
+    written = _write(part, rows, schema)
     if not written:
         part.rmdir()
         raise ValueError(f"no rows to write to {folder}")
@@ -75,14 +78,31 @@ def _n_bytes(value: object) -> int:
     return value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes) else 0
 
 
-def read_shards(folder: str | Path) -> Dataset:
+def read_shards(folder: str | Path) -> "Dataset":
     """Open what `write_shards` wrote, memory-mapped, in the order written.
 
     Raises
     ------
     FileNotFoundError: the folder holds no shard.
     """
+    from datasets import Dataset, concatenate_datasets  # not above: `read_columns` does without
+
+    return concatenate_datasets([Dataset.from_file(str(file)) for file in _shards(folder)])
+
+
+def read_columns(folder: str | Path, columns: list[str]) -> pa.Table:
+    """Open some columns of what `write_shards` wrote, memory-mapped, in the order written.
+
+    Raises
+    ------
+    FileNotFoundError: the folder holds no shard.
+    """
+    shards = [pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in _shards(folder)]
+    return pa.concat_tables(shards).select(columns)
+
+
+def _shards(folder: str | Path) -> list[Path]:
     files = sorted(Path(folder).glob("*.arrow"))
     if not files:
         raise FileNotFoundError(f"no .arrow files in {folder}: run `dvc repro` or `dvc pull`")
-    return concatenate_datasets([Dataset.from_file(str(file)) for file in files])
+    return files

@@ -93,7 +93,7 @@ def cost_extended(processor: WhisperProcessor, sentences: Sequence[str], n_token
         return None
     extended = deepcopy(processor)
     try:
-        vocabulary.extend(extended, sentences[:-held_out], n_tokens, set())
+        vocabulary.extend(extended.tokenizer, sentences[:-held_out], n_tokens, set())
     except ValueError:  # fewer tokens can be learned
         return None
     return cost(extended.tokenizer, sentences[-held_out:])

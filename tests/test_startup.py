@@ -1,0 +1,78 @@
+"""What a stage loads before it begins: packages that it uses, and OpenMP told not to spin for long."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.recipes import REPOSITORY, Recipe
+
+# What one source needs and the others do not.
+OF_ONE_SOURCE = ("datacollective", "dv_normalize", "espeakng_loader")
+SPINNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+
+
+def python(*args: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run Python in the repository, where nobody has said how OpenMP's threads are to wait."""
+    kept = {name: value for name, value in os.environ.items() if name not in SPINNING}
+    return subprocess.run(
+        [sys.executable, *args], cwd=REPOSITORY, env=kept | environment, capture_output=True, text=True
+    )
+
+
+def test_a_source_needs_no_package_of_another():
+    """Without those packages each comes as far as to miss its corpus, or a key."""
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({OF_ONE_SOURCE}))  # as if they were not installed
+from asr.params import load_params
+from stages.download import download
+params = load_params("sample/params.yaml").download
+for source in ("archive", "folder", "hub", "mdc", "sample"):
+    try:
+        list(download(params.model_copy(update=dict(source=source)), validated=False))
+    except Exception as error:
+        print(source, type(error).__name__)
+"""
+    run = python("-c", code, HF_HUB_OFFLINE="1", MDC_API_KEY="")
+    assert run.stdout.splitlines() == [
+        "archive FileNotFoundError",
+        "folder FileNotFoundError",
+        "hub ConnectionError",
+        "mdc PermissionError",
+        "sample ModuleNotFoundError",
+    ], run.stderr
+
+
+@pytest.mark.parametrize("stage", ["download", "filter", "evaluate"])
+def test_a_stage_that_computes_no_tensor_loads_no_torch(finished, tmp_path, stage):
+    recipe = Recipe(tmp_path, {})
+    shutil.copytree(finished.folder, recipe.folder, dirs_exist_ok=True)
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", f"stages.{stage}"],
+        cwd=recipe.folder,
+        env={**os.environ, "PYTHONPATH": ".."},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    loaded = {line.rsplit("|", 1)[1].strip() for line in run.stderr.splitlines() if "|" in line}
+    assert "asr.params" in loaded and "torch" not in loaded
+
+
+def test_a_stage_has_torch_loaded_with_threads_that_spin_briefly():
+    """libgomp itself says what it goes by, once it is loaded."""
+    run = python("-m", "stages.transcribe", "--help", OMP_DISPLAY_ENV="verbose")
+    assert "GOMP_SPINCOUNT = '1000'" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "set_by_user, spincount",
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
+)
+@pytest.mark.parametrize("package", ["asr", "stages"])
+def test_a_users_own_setting_stays(package, set_by_user, spincount):
+    code = f"import {package}, os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    assert python("-c", code, **set_by_user).stdout.strip() == spincount
