@@ -35,7 +35,8 @@ def main(argv: list[str]) -> None:
     model_card.require_one_run(args.recipe)
     text = model_card.text(run, args.language, args.license, args.name)
     files, others = hub.choose(args.recipe / arguments.MODEL)
-    hub.show(args.name, files, others, text, args.public, args.tag)
+    upload = hub.Upload(args.name, files, text, args.public, args.tag)
+    hub.show(upload, others)
     base = provenance.base_of(run.params, run.recipe)
     obstacles = hub.obstacles(run, provenance.licence_of(base, args.license))
     if not args.yes:
@@ -47,4 +48,4 @@ def main(argv: list[str]) -> None:
     if obstacles:
         raise ValueError("\n  ".join(["not published:", *obstacles]))
     message = f"Model of {run.subfolder}dvc.lock of commit {run.commit}"
-    logger.info("%s", hub.push(args.name, files, text, message, token, args.public, args.tag))
+    logger.info("%s", hub.push(upload, message, token))

@@ -3,6 +3,7 @@
 import fnmatch
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -20,23 +21,24 @@ from asr.commands.card.record import MODEL, Record
 
 # The files that transformers writes of a model. No optimizer, no checkpoint and nothing of a corpus is sent.
 FILES = (
-    "config.json",
-    "generation_config.json",
-    "model.safetensors",
-    "model-*-of-*.safetensors",
-    "model.safetensors.index.json",
-    "processor_config.json",
-    "preprocessor_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "normalizer.json",
-    "vocab.json",
+    "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors",
+    "model.safetensors.index.json", "processor_config.json", "preprocessor_config.json", "tokenizer.json",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "normalizer.json", "vocab.json",
     "merges.txt",
-)
+)  # fmt: skip
 TOKENS = "https://huggingface.co/settings/tokens"
 AGAIN = "Run it again: what has arrived is not sent again"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What goes to the hub, and where."""
+
+    name: str  # of the repository: owner/name
+    files: list[Path]
+    card: str
+    public: bool
+    tag: str | None
 
 
 def choose(model: Path) -> tuple[list[Path], list[Path]]:
@@ -64,12 +66,12 @@ def obstacles(run: Record, licence: str | None) -> list[str]:
     return found
 
 
-def show(name: str, files: list[Path], others: list[Path], text: str, public: bool, tag: str | None) -> None:
-    """Print what is to be published, and where."""
-    print(f"to      {constants.ENDPOINT}/{name}, {'for everyone' if public else 'private'}")
-    if tag:
-        print(f"tag     {tag}")
-    sizes = {CARD: len(text.encode()), **{path.name: path.stat().st_size for path in files}}
+def show(upload: Upload, others: list[Path]) -> None:
+    """Print what is to be published and where, and the files that stay."""
+    print(f"to      {constants.ENDPOINT}/{upload.name}, {'for everyone' if upload.public else 'private'}")
+    if upload.tag:
+        print(f"tag     {upload.tag}")
+    sizes = {CARD: len(upload.card.encode()), **{path.name: path.stat().st_size for path in upload.files}}
     for file, size in sizes.items():
         print(f"file    {size:>13,}  {file}")
     print(f"in all  {sum(sizes.values()):>13,}  bytes")
@@ -77,9 +79,7 @@ def show(name: str, files: list[Path], others: list[Path], text: str, public: bo
         print(f"stays   {path.stat().st_size:>13,}  {path.name}")
 
 
-def push(
-    name: str, files: list[Path], text: str, message: str, token: str, public: bool, tag: str | None
-) -> str:
+def push(upload: Upload, message: str, token: str) -> str:
     """Upload card and files as one commit; returns its address.
 
     The hub keeps the files of an interrupted upload, so they are not sent again.
@@ -91,18 +91,18 @@ def push(
     FileExistsError: the tag exists.
     ValueError: the repository exists and is not as public or private as requested, or the card is refused.
     """
-    api = HfApi(token=token)
+    api, name, tag = HfApi(token=token), upload.name, upload.tag
     with _explained(name):
-        api.create_repo(name, private=not public, exist_ok=True)
+        api.create_repo(name, private=not upload.public, exist_ok=True)
         is_private = api.model_info(name).private
         tags = {ref.name for ref in api.list_repo_refs(name).tags} if tag else set()
-    if is_private == public:
-        found, wanted = ("private", "leave out --public") if public else ("public", "give --public")
+    if is_private == upload.public:
+        found, wanted = ("private", "leave out --public") if is_private else ("public", "give --public")
         raise ValueError(f"{name} exists and is {found}: {wanted}, or change that in its settings")
     if tag in tags:
         raise FileExistsError(f"{name} has a tag {tag} already: give another --tag")
-    added = [CommitOperationAdd(CARD, text.encode())]
-    added += [CommitOperationAdd(path.name, path) for path in files]
+    added = [CommitOperationAdd(CARD, upload.card.encode())]
+    added += [CommitOperationAdd(path.name, path) for path in upload.files]
     with _explained(name):
         commit = api.create_commit(name, added, commit_message=message)
         if tag:
