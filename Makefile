@@ -17,7 +17,7 @@ PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-chec
 
 sample: .venv/installed
 	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
-	@.venv/bin/python -m asr card --recipe sample
+	@.venv/bin/asr card --recipe sample
 
 # Several files at a time. A thread each: two torch processes that share two cores slow each other tenfold.
 test: .venv/installed
@@ -25,7 +25,7 @@ test: .venv/installed
 		--numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
 
 demo: .venv/installed
-	cd $(RECIPE) && "$(CURDIR)/.venv/bin/python" -m asr demo $(ARGS)
+	.venv/bin/asr demo --recipe $(RECIPE) $(ARGS)
 
 benchmark: .venv/installed
 	.venv/bin/python -m benchmarks.run $(ARGS)

@@ -1,43 +1,48 @@
-"""The command `asr`: what people do with a recipe and its model, beside `dvc`."""
+"""Work with a recipe and its model. `dvc repro` in the recipe's folder trains and evaluates it."""
 
+import argparse
 import difflib
 import sys
 from importlib import import_module
+from types import ModuleType
 
-COMMANDS = {  # of each its module and what it does
-    "transcribe": ("asr.commands.transcribe.cli", "write down what is said in recordings"),
-    "demo": ("asr.commands.demo.cli", "try the model in a browser, beside the pretrained one"),
-    "compare": ("asr.commands.compare.cli", "tell whether a model is better than that of another commit"),
-    "export": ("asr.commands.export.cli", "convert the model for other runtimes"),
-    "card": ("asr.commands.publish.card", "write the model card"),
-    "publish": ("asr.commands.publish.cli", "put model and card on the Hugging Face hub"),
-    "new-language": ("asr.commands.new_language.cli", "write a recipe for another language"),
-    "verify": ("asr.commands.verify", "check every file in DVC's cache"),
-}
-USAGE = "\n".join(
-    [
-        "usage: asr COMMAND …",
-        "",
-        *(f"  {name:14}{what}" for name, (_, what) in COMMANDS.items()),
-        "",
-        "`asr COMMAND --help` says more. `dvc repro` in a recipe's folder trains and evaluates.",
-    ]
-)
+from asr.runtime.errors import report_errors
+
+COMMANDS = ("transcribe", "demo", "compare", "export", "card", "publish", "new-language", "verify")
 
 
 def main() -> None:
-    name, *args = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help"):
-        print(USAGE)
-        return
+    """Run the command that the first argument names."""
+    with report_errors("asr", stage=False):
+        name = _parser().parse_args(sys.argv[1:2] or ["--help"]).command
+    with report_errors(name, stage=False):
+        _module(name).main(sys.argv[2:])
+
+
+def _module(name: str) -> ModuleType:
+    """Import a command's parser; `main` imports torch and the like once the arguments are checked."""
+    return import_module(f"asr.commands.{name.replace('-', '_')}.cli")
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [f"  {name:14}{_module(name).__doc__.splitlines()[0]}" for name in COMMANDS]
+    parser = argparse.ArgumentParser(
+        prog="asr",
+        usage="asr COMMAND …",
+        description=__doc__,
+        epilog="\n".join(["commands:", *lines, "", "`asr COMMAND --help` describes one."]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", metavar="COMMAND", type=_known, help=argparse.SUPPRESS)
+    return parser
+
+
+def _known(name: str) -> str:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else "`asr --help` lists the commands"
-        sys.exit(f"asr: no command {name!r}; {hint}")
-    from asr.runtime.errors import report_errors  # not for --help: seconds
-
-    with report_errors(name, stage=False):
-        import_module(COMMANDS[name][0]).main(args)
+        raise argparse.ArgumentTypeError(f"no command {name!r}; {hint}")
+    return name
 
 
 if __name__ == "__main__":

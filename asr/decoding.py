@@ -1,4 +1,4 @@
-"""From features to text, with one model: sorted batches, shared among processes, long clips in pieces."""
+"""Transcribe features with one model: long clips in pieces, in sorted batches, shared among processes."""
 
 import math
 from collections.abc import Callable
@@ -13,18 +13,30 @@ from asr.model.whisper import window_frames
 from asr.runtime import processes
 from asr.runtime.progress import tracked
 
-SEARCH_SHARE = 0.1  # of a window, to either side of an even division: there a long clip may be cut
-PAUSE_FRAMES = 20  # 0.2 s, over which a cut has to be quiet
+MAX_NEW_TOKENS = 444  # the decoder's 448 positions less the four ids of the prompt
+SEARCH_SHARE = 0.1  # of a window, to either side of an even division, where a long clip may be cut
+PAUSE_FRAMES = 20  # 0.2 s around a cut, over which it has to be quiet
 REACH = 2  # frames past a clip's end that its last samples still touch
 
 
 @dataclass(frozen=True)
+class DecodingOptions:
+    """How a model transcribes, under the names of transformers' `generate`."""
+
+    language: str  # one of Whisper's
+    task: str  # "transcribe" or "translate", which writes English
+    batch_size: int  # pieces at a time
+    max_new_tokens: int  # for a piece, at most MAX_NEW_TOKENS
+    num_beams: int  # 1: greedy search
+
+
+@dataclass(frozen=True)
 class Hypothesis:
-    """What a model made of a clip."""
+    """The text of a clip."""
 
     text: str
-    n_ids: int  # generated, the end of text not counted
-    hit_limit: bool  # the model had not come to an end when max_new_tokens was reached
+    n_ids: int  # generated, without the end of text
+    hit_limit: bool  # max_new_tokens was reached before the end of text
 
 
 @dataclass(frozen=True)
@@ -41,36 +53,32 @@ def transcribe(
     processor: WhisperProcessor,
     lengths: list[int],
     read: Callable[[int], np.ndarray],
-    language: str,
-    task: str,
-    batch_size: int,
-    max_new_tokens: int,
-    num_beams: int,
+    options: DecodingOptions,
 ) -> list[Hypothesis]:
-    """Transcribe clips of any length, in their order; every process does its share and returns all.
+    """Transcribe clips of any length, in their order. Each process does its share and returns all.
 
     Parameters
     ----------
     lengths: of each clip, in frames
-    read: gives a clip's log-mel features by its index: float16, shape = (n_mels, n_frames). It is asked
+    read: returns a clip's log-mel features by its index: float16, shape = (n_mels, n_frames). It is called
         when a batch is due, so that one batch is in memory at a time.
     """
     frames = window_frames(model)
-    batches = plan(lengths, frames, batch_size)
+    batches = plan(lengths, frames, options.batch_size)
     heard = []
     with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_main()) as advance:
         for batch in batches[processes.rank() :: processes.world_size()]:
             with torch.inference_mode():
                 ids = model.generate(
                     _features(batch, read, frames).to(model.device, model.dtype),
-                    language=language,
-                    task=task,
+                    language=options.language,
+                    task=options.task,
                     return_timestamps=False,
-                    max_new_tokens=max_new_tokens,
-                    num_beams=num_beams,
+                    max_new_tokens=options.max_new_tokens,
+                    num_beams=options.num_beams,
                 )
             for piece, row in zip(batch, ids.cpu(), strict=True):
-                heard.append((piece.clip, piece.number, _read(row, processor, max_new_tokens)))
+                heard.append((piece.clip, piece.number, _read(row, processor, options.max_new_tokens)))
             advance(len(batch) * processes.world_size())
         heard = processes.gather(heard)
     parts: list[list[Hypothesis]] = [[] for _ in lengths]
@@ -82,9 +90,9 @@ def transcribe(
 def plan(lengths: list[int], frames: int, batch_size: int) -> list[list[Piece]]:
     """Divide clips of these lengths into pieces that fit a window of `frames`, and these into batches.
 
-    Longest first, because a batch takes as long as its longest hypothesis; the first batch is the one
-    that needs the most memory. Processes take whole batches in turn: how many processes there are then
-    changes nothing about a batch, and not the last bits of what the model computes for it.
+    Longest first, because a batch takes as long as its longest hypothesis, and so that the first batch is
+    the one that needs the most memory. Processes take whole batches in turn, so that the number of processes
+    changes no batch, and not the last bits of the results.
     """
     pieces = [
         Piece(clip, number, count)
@@ -97,9 +105,9 @@ def plan(lengths: list[int], frames: int, batch_size: int) -> list[list[Piece]]:
 
 
 def n_pieces(length: int, frames: int) -> int:
-    """Count the pieces that `split_at_pauses` has to make of a clip, for each to fit a window.
+    """Count the pieces into which `split_at_pauses` has to cut a clip, for each to fit a window.
 
-    A clip that is longer than the window only by its last transform's reach is one piece, which `pad` cuts.
+    A clip that is longer than the window by REACH at most is one piece, which `pad` trims.
     """
     if length <= frames + REACH:
         return 1
@@ -107,9 +115,9 @@ def n_pieces(length: int, frames: int) -> int:
 
 
 def split_at_pauses(clip: np.ndarray, count: int, frames: int) -> list[np.ndarray]:
-    """Cut features into `count` even pieces, each cut where it is quietest.
+    """Cut features into `count` pieces of about the same length, each cut where it is quietest.
 
-    Even, because a model makes things up for a last piece of half a second of silence.
+    Of the same length, because models hallucinate on a last piece of half a second of silence.
     """
     if count == 1:
         return [clip]

@@ -18,7 +18,7 @@ from datasets import Dataset
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from asr.audio.log_mel import SAMPLE_RATE, n_frames
-from asr.decoding import Hypothesis, transcribe
+from asr.decoding import DecodingOptions, Hypothesis, transcribe
 from asr.model import whisper
 from asr.params import Params, load_params
 from asr.runtime import processes
@@ -35,15 +35,13 @@ def transcribe_rows(
 ) -> list[Hypothesis]:
     """Transcribe rows of `FEATURES`, in their order."""
     features, n_mels = with_arrays(rows), model.config.num_mel_bins
-    return transcribe(
-        model,
-        processor,
-        [n_frames(round(duration_s * SAMPLE_RATE)) for duration_s in rows["duration_s"]],
-        lambda index: log_mel_of(features[index], n_mels),
-        params.model.language,
-        params.model.task,
+    options = DecodingOptions(
+        language=params.model.language,
+        task=params.model.task,
         **params.transcribe.model_dump(exclude={"num_processes"}),
     )
+    lengths = [n_frames(round(duration_s * SAMPLE_RATE)) for duration_s in rows["duration_s"]]
+    return transcribe(model, processor, lengths, lambda index: log_mel_of(features[index], n_mels), options)
 
 
 def write_transcripts(path: Path, rows: Dataset, hypotheses: list[Hypothesis]) -> None:

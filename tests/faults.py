@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asr.commands import verify
+from asr.commands.verify.cli import damaged
 from tests import provoke
 from tests.kills import events
 from tests.provoke import PAGE, Case
@@ -167,7 +167,7 @@ def suffer(fault: Fault, case: Case, whole: Path) -> tuple[list[str], list[str]]
         wrong.append(f"the next `dvc repro` failed:\n{again}")
     expected, found = results(whole), results(case.root)
     wrong += [name for name in sorted(expected | found) if expected.get(name) != found.get(name)]
-    wrong += [f"damaged in the cache: {path}" for path in verify.damaged(case.root / ".dvc/cache/files/md5")]
+    wrong += [f"damaged in the cache: {path}" for path in damaged(case.root / ".dvc/cache/files/md5")]
     if wrong:
         print(text, again, sep="\n--- the next `dvc repro`:\n", file=sys.stderr)
     did = [", ".join(events(output)) or "had nothing to do" for output in (text, again)]

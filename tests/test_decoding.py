@@ -5,13 +5,12 @@ import pytest
 import torch
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
-from asr.decoding import Piece, n_pieces, plan, split_at_pauses, transcribe
+from asr.decoding import DecodingOptions, Piece, n_pieces, plan, split_at_pauses, transcribe
 from asr.model.whisper import load_model, load_processor
 from asr.runtime import processes
 from tests.recipes import REPOSITORY
 
 BASE = REPOSITORY / "sample/base"
-SETTINGS = {"language": "sinhalese", "task": "transcribe", "max_new_tokens": 30, "num_beams": 1}
 
 
 def clip(n_frames, seed=0):
@@ -22,9 +21,13 @@ def split(clip, frames):
     return split_at_pauses(clip, n_pieces(clip.shape[1], frames), frames)
 
 
-def heard(model, processor, clips, **settings):
+def options(batch_size):
+    return DecodingOptions("sinhalese", "transcribe", batch_size, max_new_tokens=30, num_beams=1)
+
+
+def heard(model, processor, clips, batch_size):
     lengths = [clip.shape[1] for clip in clips]
-    return transcribe(model, processor, lengths, clips.__getitem__, **SETTINGS, **settings)
+    return transcribe(model, processor, lengths, clips.__getitem__, options(batch_size))
 
 
 def test_a_clip_within_the_window_is_one_piece():
@@ -91,7 +94,7 @@ def test_a_process_reads_the_clips_of_its_own_batches_and_one_batch_at_a_time(mo
         return features
 
     lengths = [10, 80, 30, 60, 50, 40, 70, 20]
-    results = transcribe(model, processor, lengths, read, batch_size=2, **SETTINGS)
+    results = transcribe(model, processor, lengths, read, options(batch_size=2))
     assert asked == [3, 4, 7, 0]  # longest first: 1 6 | 3 4 | 5 2 | 7 0
     assert max(in_memory) == 2
     assert len(results) == 8

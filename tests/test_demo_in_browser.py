@@ -17,8 +17,8 @@ import soundfile
 from asr.audio.decode import decode, resample
 from asr.audio.log_mel import SAMPLE_RATE
 from asr.commands.demo import texts as demo_texts
-from asr.commands.demo.cli import open_port, serve
-from asr.commands.demo.server import Demo
+from asr.commands.demo.cli import open_port
+from asr.commands.demo.server import Demo, serve
 from asr.commands.transcribe.subtitles import plain
 from tests.test_audio import encoded
 from tests.test_demo_server import long_speech, speech, transcribers  # noqa: F401, fixtures
@@ -241,7 +241,7 @@ def test_after_a_file_that_is_no_audio_the_next_is_heard(run, speech, transcribe
         + choose("clip.mp3", speech[0])
         + 'await done(); window.result = [problem, id("error").textContent, text("pretrained")];'
     )
-    assert problem.startswith("This is no recording that can be read")
+    assert problem.startswith("This recording cannot be read")
     assert (after, text) == ("", heard(transcribers, speech[0])["pretrained"])
 
 

@@ -1,9 +1,10 @@
-"""The demo's server: the texts that `asr.commands.transcribe.cli` gives, and whom it refuses."""
+"""The demo's server: it gives the texts of `asr transcribe`, and refuses other sites."""
 
 import http.client
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +13,11 @@ from werkzeug.test import Client
 from asr.audio.decode import decode, resample
 from asr.audio.log_mel import SAMPLE_RATE
 from asr.commands.demo import server as demo_server
-from asr.commands.demo.cli import open_port, serve
-from asr.commands.demo.server import Demo
-from asr.commands.transcribe.cli import Transcriber, transcripts
-from asr.commands.transcribe.recordings import Piece
+from asr.commands.demo.cli import open_port
+from asr.commands.demo.server import Demo, serve
+from asr.commands.transcribe.recordings import Chunk
 from asr.commands.transcribe.subtitles import Segment, plain
+from asr.commands.transcribe.transcriber import Transcriber, transcripts
 from asr.params import SampleSource
 from asr.sources import sample
 from tests.recipes import REPOSITORY
@@ -90,9 +91,9 @@ def test_of_a_long_recording_both_models_report_in_turns(client, transcribers, l
 @pytest.mark.parametrize(
     ("recording", "message"),
     [
-        (b"a text file", "This is no recording that can be read: not decodable"),
-        (b"", "This is no recording that can be read: not decodable"),
-        (encoded(np.zeros(0, np.float32), 16_000, format="WAV"), "that can be read: no samples"),
+        (b"a text file", "This recording cannot be read: not decodable"),
+        (b"", "This recording cannot be read: not decodable"),
+        (encoded(np.zeros(0, np.float32), 16_000, format="WAV"), "cannot be read: no samples"),
     ],
     ids=["text", "nothing", "no samples"],
 )
@@ -187,20 +188,20 @@ def test_every_answer_keeps_the_browser_to_this_server(client, path):
 
 
 class Slow:
-    """In place of a Transcriber: every recording has `count` pieces."""
+    """In place of a Transcriber: every recording has `count` chunks."""
 
-    batch_size = 1
+    options = SimpleNamespace(batch_size=1)
 
     def __init__(self, count):
         self.count, self.heard = count, 0
 
-    def cut(self, recording, piece_s, warn):
-        return [Piece(number, number + 1, None) for number in range(self.count)]
+    def cut(self, recording, chunk_s, warn):
+        return [Chunk(number, number + 1, None) for number in range(self.count)]
 
     def hear(self, cut):
         self.heard += 1
         time.sleep(0.01)
-        return [[Segment(piece.start_s, piece.end_s, "x" * 1000) for piece in pieces] for pieces in cut]
+        return [[Segment(chunk.start_s, chunk.end_s, "x" * 1000) for chunk in chunks] for chunks in cut]
 
 
 def test_a_model_of_a_shorter_window_is_heard_to_its_end():

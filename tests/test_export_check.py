@@ -1,7 +1,6 @@
 """What exports are compared by: the recipe's test clips, and the original as the pipeline hears it."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,33 +8,26 @@ import pytest
 from transformers import WhisperFeatureExtractor
 
 from asr.commands.export import check
-from asr.commands.export.check import Clip, measure, megabytes, open_rows, original, read_clips
+from asr.commands.export.check import Utterance, measure, megabytes, open_rows, original, read_clips
 from tests.recipes import REPOSITORY, Recipe
 
 FILTERS = WhisperFeatureExtractor.from_pretrained(REPOSITORY / "sample/base").mel_filters
 
 
-@pytest.fixture
-def folder(finished, monkeypatch):
-    monkeypatch.chdir(finished.folder)
-    return finished.folder
-
-
-def test_the_original_hears_what_the_stage_hears(finished, tmp_path, monkeypatch):
+def test_the_original_hears_what_the_stage_hears(finished, tmp_path):
     recipe = Recipe(tmp_path, {"transcribe.max_new_tokens": 444})
     recipe.share(finished)
     recipe.run("transcribe", "data/pretrained", "data/transcripts/pretrained.jsonl")
     lines = (recipe.folder / "data/transcripts/pretrained.jsonl").read_text().splitlines()
     expected = [(line["reference"], line["hypothesis"]) for line in map(json.loads, lines)]
-    monkeypatch.chdir(recipe.folder)
-    hear = original(Path("data/pretrained"), "sinhalese", "transcribe")
-    clips = list(read_clips(open_rows(None), 3, FILTERS))
+    hear = original(recipe.folder / "data/pretrained", "sinhalese", "transcribe")
+    clips = list(read_clips(open_rows(recipe.folder, None), 3, FILTERS))
     assert len(expected) == 6 and all(len(clip.pieces) == 1 for clip in clips)
     assert [(clip.reference, hear(clip.pieces[0])) for clip in clips] == expected
 
 
-def test_a_clip_that_is_longer_than_the_window_is_cut_and_nothing_lost(folder):
-    (row,) = open_rows(1)
+def test_a_clip_that_is_longer_than_the_window_is_cut_and_nothing_lost(finished):
+    (row,) = open_rows(finished.folder, 1)
     (clip,) = read_clips([row], 1, FILTERS)
     (whole,) = read_clips([row], 30, FILTERS)
     assert len(whole.pieces) == 1 < len(clip.pieces)
@@ -49,23 +41,21 @@ def test_what_is_past_the_window_by_a_frame_is_cut_off():
     assert len(piece) == 3 * 16_000
 
 
-def test_a_limit_takes_clips_from_all_over(folder):
-    ids = list(pd.read_csv("data/filtered/test.csv").id)
-    assert open_rows(None)["id"][:] == open_rows(99)["id"][:] == ids
-    assert open_rows(3)["id"][:] == [ids[0], ids[2], ids[5]]
-    assert open_rows(1)["id"][:] == ids[:1]
+def test_a_limit_takes_clips_from_all_over(finished):
+    ids = list(pd.read_csv(finished.folder / "data/filtered/test.csv").id)
+    for limit, expected in ((None, ids), (99, ids), (3, [ids[0], ids[2], ids[5]]), (1, ids[:1])):
+        assert open_rows(finished.folder, limit)["id"][:] == expected
 
 
-def test_no_test_clips(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_no_test_clips(tmp_path):
     with pytest.raises(FileNotFoundError, match="dvc repro"):
-        open_rows(None)
+        open_rows(tmp_path, None)
 
 
 def test_rates_are_those_of_the_joined_pieces(tmp_path):
     heard = {1: "one two", 2: "", 3: "three", 4: "four"}
     first, second, third, fourth = (np.full(1, number) for number in heard)
-    clips = [Clip([first, second, third], "one two three"), Clip([fourth], "five")]
+    clips = [Utterance([first, second, third], "one two three"), Utterance([fourth], "five")]
     asked = []
 
     def hear(samples):

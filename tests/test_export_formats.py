@@ -13,8 +13,9 @@ import torch
 
 from asr.audio.decode import decode, resample
 from asr.audio.log_mel import SAMPLE_RATE, log_mel, pad
-from asr.commands.export import cli as export
 from asr.commands.export.check import original
+from asr.commands.export.cli import FORMATS as ALL
+from asr.commands.export.conversion import converters
 from asr.model import vocabulary, whisper
 from asr.tables.rows import read_rows
 from tests.recipes import REPOSITORY
@@ -57,7 +58,7 @@ def base(finished, tmp_path_factory):
 
 def listeners(model: Path, out: Path) -> list:
     """Load a model and its exports; each returns the text of samples."""
-    return [original(model, *LANGUAGE), *(export.converters()[name][1](out / name)[0] for name in FORMATS)]
+    return [original(model, *LANGUAGE), *(converters()[name][1](out / name)[0] for name in FORMATS)]
 
 
 def ids_of(model, processor, samples) -> list[int]:
@@ -80,7 +81,7 @@ def test_every_format_hears_what_the_original_hears(base, clips):
 
 def test_the_table_has_every_format_and_how_it_was_computed(base):
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in base[1][2:]]
-    assert [row[0].removesuffix(" (worse)") for row in rows] == ["original", *export.FORMATS]
+    assert [row[0].removesuffix(" (worse)") for row in rows] == ["original", *ALL]
     assert [row[-1].startswith("int8") for row in rows] == ["int8" in row[0] for row in rows]
     assert {row[-1] for row in rows if "int8" not in row[0]} <= {"float32", "float16"}
     wer = {row[0]: row[2] for row in rows}
@@ -115,7 +116,7 @@ def test_learned_tokens_suppressed_tokens_and_the_longest_text(clips, tmp_path):
     model.generation_config.suppress_tokens = [rare, *processor.tokenizer.all_special_ids]
     whisper.save(model, processor, tmp_path / "model")
     for name in FORMATS:
-        export.converters()[name][0](tmp_path / "model", tmp_path / name, *LANGUAGE)
+        converters()[name][0](tmp_path / "model", tmp_path / name, *LANGUAGE)
 
     ids = ids_of(whisper.load_model(tmp_path / "model"), processor, samples)
     assert ids[0] != written[0] and rare not in ids and new & set(ids)

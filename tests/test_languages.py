@@ -52,7 +52,7 @@ def test_a_code_that_nobody_knows_says_so_by_being_empty():
 
 
 def test_what_is_no_code_is_refused():
-    with pytest.raises(ValueError, match="'kurdishsorani' is no language code.*ckb"):
+    with pytest.raises(ValueError, match="'kurdishsorani' is not a language code.*ckb"):
         find("kurdishsorani")
     for spelling in ("zh_HK", "CKB"):  # langcodes reads both; a release has no such folder
         with pytest.raises(ValueError, match=f"'{spelling}' is not spelt as Common Voice does"):

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from asr.commands.new_language import cli as new_language
-from asr.commands.new_language.cli import NEWEST, find_archive, find_processor, read_lines, usable
+from asr.commands.new_language import cli, proposal
+from asr.commands.new_language.proposal import NEWEST, find_archive, find_processor, read_lines, usable
 from asr.commands.new_language.relatives import nearest
 from asr.params import load_params
 from tests.corpora import release, tsv, write_archive
@@ -43,10 +43,11 @@ def typed(root, *args: str) -> subprocess.CompletedProcess:
 def run(root, monkeypatch, capsys):
     """A function that runs the command in this process, which has the tables of languages already."""
     monkeypatch.chdir(root)
-    monkeypatch.setattr(new_language, "CODE", root)
+    for module in ("asr.runtime.errors", "asr.commands.new_language.proposal"):
+        monkeypatch.setattr(f"{module}.CODE", root)
 
     def run(*args: str) -> str:
-        new_language.main([*args])
+        cli.main([*args])
         return capsys.readouterr().out
 
     return run
@@ -86,7 +87,7 @@ def test_nothing_that_is_there_is_overwritten(root, dhivehi):
     before = {file: file.read_bytes() for file in dhivehi.folder.iterdir() if file.is_file()}
     done = typed(root, "dv", "--language", "hindi")
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "recipes/dv is there already, and is left as it is" in done.stderr
+    assert "recipes/dv exists: give another --out" in done.stderr
     assert {file: file.read_bytes() for file in before} == before
 
 
@@ -119,7 +120,7 @@ def test_a_language_without_a_corpus_yet(root, run, tmp_path):
     assert params.download.archive_sha256 is None
     assert (params.pretrained.name, params.pretrained.revision) == ("openai/whisper-base", None)
     assert params.model.language == "persian" and params.download.mdc.dataset == "to-be-set"
-    assert f"Checked on {text}, sentences: 2." in output and "`download.archive` in params.yaml has" in output
+    assert f"Checked on {text}, sentences: 2." in output and "Set `download.archive` in params.yaml" in output
     assert "`pretrained.revision` is null" in output
 
 
@@ -136,7 +137,7 @@ def test_the_data_collective_and_a_token_of_ones_own(root, run):
     ("args", "message"),
     [
         (["kurdish_sorani"], "'kurdish_sorani' is not spelt as Common Voice does"),
-        (["ckb", "--language", "sorani"], "--language: Whisper knows no 'sorani'"),
+        (["ckb", "--language", "sorani"], "--language: Whisper does not know 'sorani'"),
         (["ckb", "--archive", "absent.tar.gz"], "--archive: no file"),
         (["ckb", "--archive", "corpora/cv-corpus-1.0-dv.tar.gz"], "in a folder 'ckb'; it has tables of dv"),
         (["ckb", "--text", "absent.txt"], "absent.txt"),
@@ -154,14 +155,14 @@ def test_mistakes_are_said_and_leave_nothing(root, run, args, message):
 def test_a_text_has_to_have_lines(tmp_path):
     (tmp_path / "text").write_bytes(b"\xef\xbb\xbfone\n\n two \n")
     assert read_lines(tmp_path / "text") == ["one", "two"]
-    for data, message in ((b" \n", "has no line"), (b"\xff", "not UTF-8")):
+    for data, message in ((b" \n", "is empty"), (b"\xff", "not UTF-8")):
         (tmp_path / "text").write_bytes(data)
         with pytest.raises(ValueError, match=message):
             read_lines(tmp_path / "text")
 
 
 def test_a_release_is_found_if_there_is_no_doubt(tmp_path, monkeypatch):
-    monkeypatch.setattr(new_language, "CODE", tmp_path)
+    monkeypatch.setattr(proposal, "CODE", tmp_path)
     assert find_archive("ti") is None
     (tmp_path / "corpora").mkdir()
     for name in ("cv-corpus-20-ti", "cv-corpus-20-tig", "notes-ti"):
@@ -181,7 +182,7 @@ def test_the_hub_gives_tokenizer_and_commit(online):
 
 
 def test_without_the_hub_the_root_recipe_has_a_tokenizer(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("asr.commands.new_language.cli.CODE", tmp_path)
+    monkeypatch.setattr("asr.commands.new_language.proposal.CODE", tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert find_processor("owner/no-such-model", None, None) == (None, None)
     assert "no tokenizer of owner/no-such-model: " in caplog.text
@@ -200,7 +201,7 @@ def test_only_the_newest_checkpoint_knows_cantonese(model, first):
 
 def test_a_code_that_nobody_knows_is_named(run, caplog):
     run("qaa", "--tokenizer", str(MODEL))
-    assert "of qaa nothing is known" in caplog.text
+    assert "nothing is known about qaa" in caplog.text
     caplog.clear()
     run("ckb", "--tokenizer", str(MODEL))
     assert "nothing is known" not in caplog.text

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from asr.commands.publish import provenance
+from asr.commands.card import provenance
 from asr.params import Params
 from tests.recipes import REPOSITORY, changed
 
@@ -35,14 +35,14 @@ def test_the_language_that_is_given_goes_before():
 
 @pytest.mark.parametrize("given", ["dhivehi", "Dhivehi", "xx", "d", "", "dv\nlicense: mit"])
 def test_what_is_no_language(given):
-    with pytest.raises(ValueError, match="ISO 639 code.*such as --?|such as dv"):
+    with pytest.raises(ValueError, match="ISO 639 code"):
         provenance.language_of(params(download__source="folder"), given)
 
 
 @pytest.mark.parametrize("source", ["hub", "folder"])
 def test_a_corpus_that_does_not_say_its_language(source):
     """The locale in params.yaml is Common Voice's, and model.language may be a relative's."""
-    with pytest.raises(ValueError, match=f"download.source={source} is in: give.*--language dv"):
+    with pytest.raises(ValueError, match=f"download.source={source} is not recorded: give .*--language dv"):
         provenance.language_of(params(download__source=source), None)
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from asr.commands.publish import record
+from asr.commands.card import record
 from tests import made_up_run
 from tests.made_up_run import git
 
@@ -79,14 +79,14 @@ def test_a_run_outside_of_git(recipe):
     shutil.rmtree(recipe.parent / ".git")
     run = record.read(recipe)
     assert (run.commit, run.uncommitted, run.subfolder) == (None, [], "")
-    with pytest.raises(ValueError, match="DVC cannot read what is there: .*is not a git repository"):
+    with pytest.raises(ValueError, match="DVC cannot read the repository: .*is not a git repository"):
         record.contradictions(recipe)
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\nstages:\n=======\n", "", "stages"])
 def test_a_lock_file_in_the_middle_of_a_merge(recipe, text):
     (recipe / "dvc.lock").write_text(text)
-    with pytest.raises(ValueError, match="dvc.lock cannot be read: is it left from a merge"):
+    with pytest.raises(ValueError, match="dvc.lock cannot be read: after a merge conflict"):
         record.read(recipe)
 
 
@@ -103,7 +103,7 @@ def test_a_lock_file_in_the_middle_of_a_merge(recipe, text):
 def test_a_file_that_is_not_the_run_s(recipe, file, state):
     with (recipe / file).open("a") as opened:
         opened.write("\n")
-    assert record.contradictions(recipe) == [f"{state}, against dvc.lock"]
+    assert record.contradictions(recipe) == [f"{state}, compared with dvc.lock"]
 
 
 def test_no_model_or_other_rows(recipe):
@@ -112,7 +112,7 @@ def test_no_model_or_other_rows(recipe):
     (recipe / "data/filtered/train.csv").write_text("other rows\n")
     assert sorted(record.contradictions(recipe)) == [
         "data/filtered/train.csv is not what the model was trained on",
-        "data/model is deleted, against dvc.lock",
+        "data/model is deleted, compared with dvc.lock",
     ]
 
 
@@ -133,7 +133,7 @@ def test_stages_that_have_run_at_different_times(recipe):
 
     rewrite(recipe / "dvc.lock", change)
     found = {
-        f"{reader} has read another {path} than the one that {writer} wrote last"
+        f"{reader} read another {path} than {writer} wrote last"
         for writer, path, reader in shared
     }
     assert len(found) > 10 and set(record.contradictions(recipe)) == found
@@ -165,5 +165,5 @@ def test_a_run_of_code_with_other_parameters(recipe):
         recipe / "dvc.lock",
         lambda lock: lock["stages"]["train"]["params"]["params.yaml"]["train"].pop("seed"),
     )
-    with pytest.raises(ValueError, match=r"parameters were others \(train.seed\): check out the code"):
+    with pytest.raises(ValueError, match=r"other parameters than this code \(train.seed\): check out"):
         record.read(recipe)

@@ -26,11 +26,11 @@ def in_blocks(samples, size=50_000):
 
 
 @pytest.mark.parametrize("seconds", [0.05, 2.9, 3.0, 3.1, 5.9, 6.1, 8.95, 9.05, 61.3])
-def test_pieces_leave_nothing_out_fit_the_window_and_none_is_a_crumb(seconds):
+def test_chunks_leave_nothing_out_fit_the_window_and_none_is_a_crumb(seconds):
     samples = speechlike(round(seconds * SECOND))
-    pieces = list(recordings.cut(in_blocks(samples), 3 * SECOND))
-    np.testing.assert_array_equal(np.concatenate(pieces), samples)
-    lengths = [len(piece) / SECOND for piece in pieces]
+    chunks = list(recordings.cut(in_blocks(samples), 3 * SECOND))
+    np.testing.assert_array_equal(np.concatenate(chunks), samples)
+    lengths = [len(chunk) / SECOND for chunk in chunks]
     assert max(lengths) <= 3
     assert min(lengths) >= min(seconds, 0.9)
 
@@ -38,7 +38,7 @@ def test_pieces_leave_nothing_out_fit_the_window_and_none_is_a_crumb(seconds):
 def test_how_a_recording_comes_in_changes_nothing():
     samples = speechlike(20 * SECOND)
     small, large = (list(recordings.cut(in_blocks(samples, size), 3 * SECOND)) for size in (1_001, 480_000))
-    assert [len(piece) for piece in small] == [len(piece) for piece in large]
+    assert [len(chunk) for chunk in small] == [len(chunk) for chunk in large]
 
 
 def test_cuts_are_made_in_the_pauses():
@@ -46,7 +46,7 @@ def test_cuts_are_made_in_the_pauses():
     pauses = [(2.0, 2.3), (4.5, 4.8), (6.6, 6.9), (9.2, 9.5), (11.4, 11.7)]
     for begin, end in pauses:
         samples[round(begin * SECOND) : round(end * SECOND)] = 0
-    ends = np.cumsum([len(piece) for piece in recordings.cut(in_blocks(samples), 3 * SECOND)]) / SECOND
+    ends = np.cumsum([len(chunk) for chunk in recordings.cut(in_blocks(samples), 3 * SECOND)]) / SECOND
     assert all(begin < end < stop for end, (begin, stop) in zip(ends, pauses, strict=False))
     assert len(ends) == 6
 
@@ -75,17 +75,17 @@ def test_a_short_recording_has_the_features_of_the_stages():
     samples = speechlike(2 * SECOND)
     samples[SECOND : SECOND + SECOND // 2] = 0  # a pause, at which a longer one would be cut
     data = encoded(samples, SECOND, format="WAV", subtype="FLOAT")
-    (piece,) = recordings.pieces(data, 3, MEL_FILTERS, refuse)
-    assert (piece.start_s, piece.end_s) == (0, 2)
-    np.testing.assert_array_equal(piece.features, log_mel(samples, MEL_FILTERS).astype(np.float16))
+    (chunk,) = recordings.chunks(data, 3, MEL_FILTERS, refuse)
+    assert (chunk.start_s, chunk.end_s) == (0, 2)
+    np.testing.assert_array_equal(chunk.features, log_mel(samples, MEL_FILTERS).astype(np.float16))
 
 
 def test_silence_is_not_listened_to():
     samples = np.concatenate([speechlike(3 * SECOND), np.zeros(9 * SECOND, np.float32)])
-    pieces = list(recordings.pieces(encoded(samples, SECOND, format="WAV"), 3, MEL_FILTERS, refuse))
-    assert pieces[0].features is not None and pieces[-1].features is None
-    assert pieces[-1].end_s == 12
-    assert [piece.start_s for piece in pieces[1:]] == [piece.end_s for piece in pieces[:-1]]
+    chunks = list(recordings.chunks(encoded(samples, SECOND, format="WAV"), 3, MEL_FILTERS, refuse))
+    assert chunks[0].features is not None and chunks[-1].features is None
+    assert chunks[-1].end_s == 12
+    assert [chunk.start_s for chunk in chunks[1:]] == [chunk.end_s for chunk in chunks[:-1]]
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_a_pause_always_parts_two_sentences_and_the_second_begins_at_once():
     said = [1.1, 0.7, 2.0, 1.3]  # seconds; any two would fit the window
     silence = np.full(round(0.6 * SECOND), 1e-4, np.float32)
     samples = np.concatenate([part for s in said for part in (speechlike(round(s * SECOND)), silence)])
-    pieces = list(recordings.cut(in_blocks(samples), 5 * SECOND))
-    assert [len(piece) / SECOND for piece in pieces] == pytest.approx([s + 0.6 for s in said], abs=0.12)
+    chunks = list(recordings.cut(in_blocks(samples), 5 * SECOND))
+    assert [len(chunk) / SECOND for chunk in chunks] == pytest.approx([s + 0.6 for s in said], abs=0.12)
 
 
 @pytest.mark.parametrize("kind", KINDS)

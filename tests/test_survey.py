@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr.commands.new_language.survey import hours, survey
+from asr.commands.new_language.survey import survey
 from tests.corpora import release, release_of_generation, tsv, write_archive
 
 DURATIONS = tsv(("a.mp3", "4000"), ("b.mp3", "5000"), ("e.mp3", "9000"), header=("clip", "duration[ms]"))
@@ -21,7 +21,7 @@ def test_durations_are_taken_where_they_are(tmp_path, name):
     members = [*release(), ("cv-corpus-1.0/dv/clip_durations.tsv", DURATIONS)]
     found = survey(write_archive(tmp_path / name, members), "dv")
     assert found.seconds["train.tsv"] == [4, 5] and found.seconds["dev.tsv"] == []
-    assert found.seconds["test.tsv"] == [9] and hours(found.seconds["train.tsv"]) == 9 / 3600
+    assert found.seconds["test.tsv"] == [9] and sum(found.seconds["train.tsv"]) == 9
 
 
 @pytest.mark.parametrize("table", [b"\xff\n", b"clip\tlength\nx\t4\n", b"clip\tduration[ms]\nx\t\n"])

@@ -1,11 +1,10 @@
 """The check of DVC's cache: what it finds, and that it touches nothing else."""
 
 import subprocess
-import sys
 
 import pytest
 
-from tests.recipes import REPOSITORY
+from asr.commands.verify import cli
 from tests.repositories import ENVIRONMENT
 
 
@@ -20,30 +19,19 @@ def cache(tmp_path):
     return tmp_path / ".dvc/cache/files/md5"
 
 
-def verify(folder):
-    done = subprocess.run(
-        [sys.executable, "-m", "asr", "verify"],
-        cwd=folder,
-        env=ENVIRONMENT | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stderr
-
-
 def cached(cache):
     return sorted(path for path in cache.rglob("*") if path.is_file())
 
 
-def test_a_whole_cache_is_said_to_be_whole(cache):
+def test_a_whole_cache_is_said_to_be_whole(cache, caplog):
+    caplog.set_level("INFO")
     files = cached(cache)
     assert len(files) == 3
-    code, said = verify(cache.parents[3])
-    assert code == 0 and said == f"verify: {cache} is whole\n"
-    assert cached(cache) == files
+    cli.main(["--recipe", str(cache.parents[3])])
+    assert f"{cache} is whole" in caplog.messages and cached(cache) == files
 
 
-def test_damaged_files_and_folders_are_removed_and_nothing_else(cache):
+def test_damaged_files_and_folders_are_removed_and_nothing_else(cache, caplog):
     folder, a_file, whole = sorted(cached(cache), key=lambda path: path.suffix, reverse=True)
     part = folder.with_name(".kpQ6.tmp")
     part.write_text("half of a file that DVC is copying")
@@ -51,13 +39,13 @@ def test_damaged_files_and_folders_are_removed_and_nothing_else(cache):
         path.chmod(0o644)
         path.write_text(path.read_text() + " ")
         path.chmod(0o444)
-    code, said = verify(cache.parents[3])
-    assert code == 1
-    assert f"{folder} is damaged" in said and f"{a_file} is damaged" in said
-    assert "2 damaged: `dvc repro` makes what is missing" in said
+    with pytest.raises(ValueError, match="^2 damaged: `dvc repro` makes what is missing"):
+        cli.main(["--recipe", str(cache.parents[3])])
+    assert f"{folder} is damaged" in caplog.text and f"{a_file} is damaged" in caplog.text
     assert cached(cache) == sorted([whole, part])
 
 
-def test_outside_of_a_repository_it_says_so(tmp_path):
-    code, said = verify(tmp_path)
-    assert code == 1 and "Traceback" not in said and "not inside of a DVC repository" in said
+def test_outside_of_a_repository_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="not inside of a DVC repository"):
+        cli.main([])

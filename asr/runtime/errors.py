@@ -37,10 +37,13 @@ def report_errors(name: str, stage: bool = True) -> Iterator[None]:
     try:
         # Outside of a recipe's folder a stage is about to say so.
         with _alone(name) if stage and Path("params.yaml").exists() else nullcontext():
-            yield
-            sys.stdout.flush()
+            try:
+                yield
+            finally:  # argparse leaves with SystemExit
+                sys.stdout.flush()
     except KeyboardInterrupt:
-        logging.getLogger(name).info("interrupted")
+        again = "`dvc repro` goes on" if stage else "what is written is whole"
+        logging.getLogger(name).info("interrupted: %s", again)
         _end(128 + signal.SIGINT)
     except Exception as error:
         if isinstance(error, BrokenPipeError) and not stage:
@@ -56,6 +59,8 @@ def _explain(error: Exception, name: str, stage: bool) -> str | None:
     """Say what happened and what to do about it; None for a defect."""
     again = "run `dvc repro` again" if stage else "run it again"
     cause = f"({type(error).__name__}: {error})"
+    if disk.is_full(error) and not stage:  # what a command writes, it may write anywhere
+        return f"the output could not be written ({error}): make room and {again}"
     if disk.is_full(error):
         return f"{disk.explain_full(Path.cwd())}: make room and {again} {cause}"
     if problem := memory.explain(error):

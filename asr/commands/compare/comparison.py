@@ -1,4 +1,4 @@
-"""Two tables of utterances of the same test set: by how much does the fine-tuned model differ?"""
+"""The difference between two fine-tuned models, from their tables of utterances of one test set."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from asr.evaluation.error_counts import RATES
 
 @dataclass(frozen=True)
 class Change:
-    """A rate in two tables, in percent, and their difference in percentage points; below 0 is better."""
+    """A rate in two tables, in percent, and their difference in percentage points; negative is better."""
 
     before: float
     after: float
     low: float  # of the difference's 95 % interval
     high: float
-    probability_better: float  # share of resamples in which the rate is lower; half of those with a tie
+    probability_better: float  # share of resamples with a lower rate, plus half of those with an equal one
 
     @property
     def verdict(self) -> str:
@@ -43,7 +43,7 @@ def require_same_test_set(before: pd.DataFrame, after: pd.DataFrame) -> None:
         if len(changed):
             raise ValueError(
                 f"the test sets differ: {len(changed)} of {len(left)} clips {what}, the first {changed[0]!r}."
-                " Check the older revision out and run `dvc repro evaluate` with today's scoring"
+                " Check out the older revision and run `dvc repro evaluate` with the present scoring"
             )
 
 
@@ -78,7 +78,7 @@ def _change(totals: pd.DataFrame, sums: pd.DataFrame, errors: str, lengths: str)
 
 
 def most_changed(before: pd.DataFrame, after: pd.DataFrame, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Pick the utterances that improved and that got worse most: by words, then by characters, then by id.
+    """Pick the utterances that improved and worsened most, by words, then by characters, then by id.
 
     Returns
     -------

@@ -1,10 +1,12 @@
-"""What the demo's page asks for: itself, the texts of a recording, and how they differ.
+"""The demo's server: its page, the transcripts of a recording, and how they differ.
 
-Recordings stay in memory, and are gone with the answer. The page comes with a policy by which the browser
-loads nothing from anywhere else; what other sites ask for through the browser is refused.
+A recording stays in memory until it is answered. A Content-Security-Policy keeps the browser from loading
+anything from elsewhere, and requests that come from other sites are refused.
 """
 
 import json
+import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,16 +15,19 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, NotFound, UnsupportedMediaType
+from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
 from asr.commands.demo import texts
-from asr.commands.transcribe.cli import Transcriber
-from asr.commands.transcribe.recordings import Piece
+from asr.commands.transcribe.recordings import Chunk
 from asr.commands.transcribe.subtitles import plain
+from asr.commands.transcribe.transcriber import Transcriber
 from asr.evaluation import report
 
-MAX_BYTES = 512 * 2**20  # of a recording, which is held in memory: 4.6 hours of what the page records
-REPORT_CSS = Path(report.__file__).parent / "templates/report.css"  # the demo looks as the report does
+BATCH_SIZE = 8  # chunks between two reports of progress
+NUM_BEAMS = 1
+MAX_BYTES = 512 * 2**20  # of a recording: 4.6 hours as the page records it
+REPORT_CSS = Path(report.__file__).parent / "templates/report.css"  # the demo looks like the report
 FILES = {
     "/report.css": (REPORT_CSS, "text/css"),
     "/demo.css": (texts.TEMPLATES / "demo.css", "text/css"),
@@ -40,14 +45,14 @@ HEADERS = {
 
 
 class LocalRequest(Request):
-    """A request to this machine by its own name; one by a name that someone's DNS points here is refused."""
+    """A request to this machine by its own name; a name that someone else's DNS points here is refused."""
 
     trusted_hosts = ("127.0.0.1", "localhost")
     max_content_length = MAX_BYTES
 
 
 class Comparison(BaseModel):
-    """Two texts, and what was said: empty if that is not known."""
+    """Both transcripts and the reference, which is empty if it is unknown."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -96,11 +101,11 @@ class Demo:
         raise NotFound(f"There is no {request.path} here.")
 
     def transcribe(self, recording: bytes) -> Iterator[dict]:
-        """Transcribe with both models, in turns; yields how far each of them is, and its text until then.
+        """Transcribe with both models in turns; yields the progress of each, and its text so far.
 
         Raises
         ------
-        UnsupportedMediaType: no audio, at once and not in the middle.
+        UnsupportedMediaType: not audio. This is raised at the call, before the first iteration.
         """
         missing: dict[str, list[str]] = {name: [] for name in self.transcribers}
         try:
@@ -109,25 +114,26 @@ class Demo:
                 for name, transcriber in self.transcribers.items()
             }
         except ValueError as error:
-            raise UnsupportedMediaType(f"This is no recording that can be read: {error}") from error
-        turns = zip_longest(*(self._hear(name, pieces) for name, pieces in cut.items()))
+            raise UnsupportedMediaType(f"This recording cannot be read: {error}") from error
+        turns = zip_longest(*(self._hear(name, chunks) for name, chunks in cut.items()))
         return (
             state | {"missing": "".join(missing[state["model"]])} for turn in turns for state in turn if state
         )
 
-    def _hear(self, name: str, pieces: list[Piece]) -> Iterator[dict]:
+    def _hear(self, name: str, chunks: list[Chunk]) -> Iterator[dict]:
         """Transcribe with one model, a batch at a time."""
         transcriber, heard, took_s = self.transcribers[name], [], 0.0
-        for first in range(0, len(pieces), transcriber.batch_size):
+        size = transcriber.options.batch_size
+        for first in range(0, len(chunks), size):
             with self.at_work:
                 started = time.perf_counter()
-                heard += transcriber.hear([pieces[first : first + transcriber.batch_size]])[0]
+                heard += transcriber.hear([chunks[first : first + size]])[0]
                 took_s += time.perf_counter() - started
             yield {
                 "model": name,
                 "text": plain("", heard).strip(),
                 "heard_s": heard[-1].end_s,
-                "of_s": pieces[-1].end_s,
+                "of_s": chunks[-1].end_s,
                 "took_s": took_s,
             }
 
@@ -136,7 +142,7 @@ class Demo:
 
         Raises
         ------
-        BadRequest: the question is not a `Comparison` in JSON.
+        BadRequest: the question is not the JSON of a `Comparison`.
         """
         try:
             asked = Comparison.model_validate_json(question)
@@ -144,3 +150,19 @@ class Demo:
             raise BadRequest(str(error)) from error
         heard = {"pretrained": asked.pretrained, "finetuned": asked.finetuned}
         return texts.compare(heard, asked.reference)
+
+
+def load(pretrained: Path, model: Path, language: str | None) -> dict[str, Transcriber]:
+    """Load both models. The pretrained one writes the language of the fine-tuned one."""
+    finetuned = Transcriber(model, language, BATCH_SIZE, NUM_BEAMS)
+    return {
+        "pretrained": Transcriber(pretrained, finetuned.options.language, BATCH_SIZE, NUM_BEAMS),
+        "finetuned": finetuned,
+    }
+
+
+def serve(demo: Demo, opened: socket.socket) -> BaseWSGIServer:
+    """Make a server for an open port; `serve_forever` starts it."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
+    host, port = opened.getsockname()
+    return make_server(host, port, demo, threaded=True, fd=opened.fileno())

@@ -1,4 +1,4 @@
-"""What both models heard as the demo shows it: words marked that differ, or that are not what was said."""
+"""Both transcripts as the demo shows them, with words marked that differ or are wrong."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,16 +24,16 @@ _environment = jinja2.Environment(
 
 @dataclass(frozen=True)
 class Word:
-    """What stands between two spaces of a text, and how the other text differs there."""
+    """A word of a text as written, and how the other text differs there."""
 
-    text: str  # as written, with its case and punctuation
-    kind: str  # equal, substitute (another word stands there), delete or insert (none does)
+    text: str  # with case and punctuation
+    kind: str  # equal, substitute, delete or insert
 
 
 def mark(left: str, right: str) -> tuple[list[Word], list[Word]]:
-    """Mark the words of two texts that are not the same, case and punctuation aside.
+    """Mark the words in which two texts differ, apart from case and punctuation.
 
-    What only the left text has is a "delete", what only the right one has an "insert".
+    A word that only the left text has is a "delete", one that only the right text has an "insert".
     """
     steps = align(left, right)
     kinds_left = iter([step.kind for step in steps if step.reference])
@@ -42,7 +42,7 @@ def mark(left: str, right: str) -> tuple[list[Word], list[Word]]:
 
 
 def _marked(text: str, kinds: Iterator[str]) -> list[Word]:
-    """Give each written word the kind of what `normalize` makes of it: no word of a dash, two of "l'ora"."""
+    """Give each written word its kind. `normalize` makes no word of a dash, and two words of "l'ora"."""
     words = []
     for written in text.split():
         of_word = [next(kinds) for _ in normalize(written).split()]
@@ -55,23 +55,23 @@ def page(lang: str, max_bytes: int) -> str:
 
     Parameters
     ----------
-    lang: tag (BCP 47) of the language that is written; "" where it is not known
-    max_bytes: of the largest recording that it is to send
+    lang: BCP 47 tag of the texts; "" if it is unknown
+    max_bytes: of the largest recording that the page sends
     """
     return _environment.get_template("page.html.j2").render(labels=LABELS, lang=lang, max_bytes=max_bytes)
 
 
 def compare(texts: dict[str, str], reference: str) -> dict:
-    """Render two texts with what differs between them or, where it is known, from what was said.
+    """Render how two texts differ from the reference or, without one, from each other.
 
     Parameters
     ----------
-    texts: of each model, by the keys of LABELS and in their order
-    reference: what was said; without a word in it, it is taken for not known
+    texts: of each model, with the keys of LABELS in their order
+    reference: what was said; no words if it is unknown
 
     Returns
     -------
-    texts: HTML of each; summary: a sentence; legend: which of the page's legends explains it, "" for none
+    texts: HTML of each; summary: a sentence; legend: the page's legend that explains it, "" for none
     """
     return _errors(texts, reference) if normalize(reference) else _differences(texts)
 

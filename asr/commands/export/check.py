@@ -1,6 +1,6 @@
-"""What an export is worth: its error rates on the recipe's own test clips, its speed and its size.
+"""Measure an export: its error rates on the recipe's test clips, its speed and its size.
 
-Everything is measured on the CPU, a clip at a time, with as many threads for each format as PyTorch takes.
+All formats run on the CPU, one clip at a time, with as many threads as PyTorch takes.
 """
 
 import time
@@ -14,21 +14,18 @@ from datasets import Dataset
 
 from asr.audio.decode import decode, resample
 from asr.audio.log_mel import FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE, log_mel, n_frames, pad
-from asr.commands.transcribe.cli import MAX_IDS
-from asr.decoding import n_pieces, split_at_pauses
+from asr.decoding import MAX_NEW_TOKENS, n_pieces, split_at_pauses
 from asr.model import whisper
 from asr.runtime.progress import tracked
 from asr.scoring.rates import error_rates
 from asr.tables.rows import read_rows
 
-RAW, TEST = Path("data/raw"), Path("data/filtered/test.csv")
-
-Listener = Callable[[np.ndarray], str]  # float32 samples at 16 kHz, at most a window of them, to text
+Listener = Callable[[np.ndarray], str]  # from float32 samples at 16 kHz, at most a window of them, to text
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A test clip, cut in its pauses where it is longer than the model's window."""
+class Utterance:
+    """A test clip in pieces that fit the model's window, and its reference."""
 
     pieces: list[np.ndarray]  # float32, 16 kHz
     reference: str
@@ -36,7 +33,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found of one format."""
+    """The measurements of one format."""
 
     format: str
     megabytes: float  # 10^6 bytes, all files
@@ -44,29 +41,30 @@ class Measured:
     cer: float  # percent
     seconds_per_clip: float  # from samples to text
     clips: int
-    computed_in: str  # on this machine: what is stored in float16 is computed in float32 on most CPUs
+    computed_in: str  # a type; most CPUs compute in float32 what is stored in float16
 
 
-def open_rows(limit: int | None) -> Dataset:
-    """Open the recipe's test clips, or `limit` of them, spread evenly.
+def open_rows(recipe: Path, limit: int | None) -> Dataset:
+    """Open a recipe's test clips, or `limit` of them, evenly spaced.
 
     Raises
     ------
     FileNotFoundError: the recipe has no test clips yet.
     """
-    if not TEST.exists():
-        raise FileNotFoundError(f"no {TEST}: run `dvc repro` or `dvc pull` in the recipe's folder")
-    rows = read_rows(RAW, TEST)
+    test = recipe / "data/filtered/test.csv"
+    if not test.exists():
+        raise FileNotFoundError(f"no {test}: run `dvc repro` or `dvc pull` in the recipe's folder")
+    rows = read_rows(recipe / "data/raw", test)
     if limit is None or limit >= len(rows):
         return rows
     return rows.select(np.linspace(0, len(rows) - 1, limit).round().astype(int))
 
 
-def read_clips(rows: Dataset, window_s: int, mel_filters: np.ndarray) -> Iterator[Clip]:
+def read_clips(rows: Dataset, window_s: int, mel_filters: np.ndarray) -> Iterator[Utterance]:
     """Decode and resample clips as `featurize` does, and cut them as `transcribe` does."""
     for row in rows:
         samples = resample(*decode(row["audio"]))
-        yield Clip(_cut(samples, window_s, mel_filters), row["sentence"])
+        yield Utterance(_cut(samples, window_s, mel_filters), row["sentence"])
 
 
 def _cut(samples: np.ndarray, window_s: int, mel_filters: np.ndarray) -> list[np.ndarray]:
@@ -79,7 +77,7 @@ def _cut(samples: np.ndarray, window_s: int, mel_filters: np.ndarray) -> list[np
 
 
 def original(folder: Path, language: str, task: str) -> Listener:
-    """Load the model that is exported, to listen through transformers in float32, without beams."""
+    """Load the model to export in transformers, in float32, with greedy search."""
     processor = whisper.load_processor(folder, language, task)
     model = whisper.load_model(folder).eval()
     mel_filters, frames = processor.feature_extractor.mel_filters, whisper.window_frames(model)
@@ -92,7 +90,7 @@ def original(folder: Path, language: str, task: str) -> Listener:
                 language=language,
                 task=task,
                 return_timestamps=False,
-                max_new_tokens=MAX_IDS,
+                max_new_tokens=MAX_NEW_TOKENS,
                 num_beams=1,
             )
         return processor.tokenizer.decode(ids[0], skip_special_tokens=True).strip()
@@ -101,9 +99,9 @@ def original(folder: Path, language: str, task: str) -> Listener:
 
 
 def measure(
-    format: str, folder: Path, hear: Listener, computed_in: str, clips: Iterator[Clip], n_clips: int
+    format: str, folder: Path, hear: Listener, computed_in: str, clips: Iterator[Utterance], n_clips: int
 ) -> Measured:
-    """Let a format hear all clips. The first is heard twice: the first time allocates, and does not count."""
+    """Transcribe all clips in one format. The first clip runs twice, because the first run allocates."""
     references, hypotheses, seconds = [], [], 0.0
     with tracked(n_clips, "clips", "export") as advance:
         for clip in clips:
@@ -122,5 +120,5 @@ def measure(
 
 
 def megabytes(folder: Path) -> float:
-    """Add up a folder's files, in units of 10^6 bytes."""
+    """Return the size of a folder's files in 10^6 bytes."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6

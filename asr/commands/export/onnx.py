@@ -1,7 +1,7 @@
-"""ONNX: three graphs under the names that optimum gives them, made by transformers' exporter.
+"""ONNX: three graphs, named as optimum names them, made by transformers' exporter.
 
-`encoder_model.onnx` takes features, `decoder_model.onnx` the prompt, `decoder_with_past_model.onnx` one id
-and the keys and values of all before it.
+`encoder_model.onnx` takes features, `decoder_model.onnx` the prompt, and `decoder_with_past_model.onnx` one
+id with the keys and values of all earlier ids.
 """
 
 import io
@@ -26,12 +26,12 @@ from transformers.exporters import OnnxConfig, OnnxExporter
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from asr.audio.log_mel import log_mel, pad
-from asr.commands.transcribe.cli import MAX_IDS
+from asr.decoding import MAX_NEW_TOKENS
 from asr.model import whisper
 
 ENCODER, DECODER, WITH_PAST = (f"{n}_model.onnx" for n in ("encoder", "decoder", "decoder_with_past"))
 COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
-VARIES = torch.export.Dim.AUTO  # the batch, and the ids so far; the window is fixed
+VARIES = torch.export.Dim.AUTO  # the batch size and the number of ids; the window is fixed
 
 
 class Encoder(torch.nn.Module):
@@ -46,7 +46,7 @@ class Encoder(torch.nn.Module):
 
 
 class Decoder(torch.nn.Module):
-    """From ids to logits, with keys and values as nested dictionaries: the graph's names, joined by dots."""
+    """From ids to logits, keys and values. The graph joins the keys of nested dictionaries with dots."""
 
     def __init__(self, model: WhisperForConditionalGeneration) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Decoder(torch.nn.Module):
                 DynamicCache([tuple(layer["decoder"].values()) for layer in layers]),
                 DynamicCache([tuple(layer["encoder"].values()) for layer in layers]),
             )
-            # Its keys are there, so nobody looks at it; but where it is None, nobody attends to it either.
+            # The cache has its keys, so its values are not read; but None would switch cross-attention off.
             encoder_hidden_states = past_key_values["0"]["encoder"]["key"]
         output = self.decoder(
             input_ids, encoder_hidden_states=encoder_hidden_states, past_key_values=cache, use_cache=True
@@ -84,8 +84,8 @@ class Decoder(torch.nn.Module):
 
 
 def convert(model: Path, out: Path, language: str, task: str) -> None:
-    """Export a model in float32, and what belongs to it: configuration, tokenizer, feature extractor."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # what it does not find, and nobody needs
+    """Export a model in float32, with its configuration, tokenizer and feature extractor."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # warnings about packages that are not needed
     out.mkdir(parents=True)
     loaded = whisper.load_model(model).eval()
     config, exporter = loaded.config, OnnxExporter()
@@ -98,7 +98,7 @@ def convert(model: Path, out: Path, language: str, task: str) -> None:
         exporter.save_program(program, out / name)
         return outputs
 
-    # Two of what varies, because the exporter takes a one for fixed.
+    # Sizes of 2, because the exporter takes a size of 1 for fixed.
     features = torch.zeros(2, config.num_mel_bins, whisper.window_frames(loaded))
     hidden = export(Encoder(loaded), ENCODER, {"input_features": features}, {"input_features": {0: VARIES}})
     prompt = {
@@ -126,7 +126,7 @@ def convert(model: Path, out: Path, language: str, task: str) -> None:
 
 
 def load(folder: Path) -> tuple[Callable[[np.ndarray], str], str]:
-    """Load an export in ONNX Runtime; returns what hears a piece, and the type that it computes in."""
+    """Load an export in ONNX Runtime; returns a function from samples to text, and the compute type."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     encoder, decoder, with_past = (
@@ -143,7 +143,7 @@ def load(folder: Path) -> tuple[Callable[[np.ndarray], str], str]:
         (hidden,) = encoder.run(None, {"input_features": features[None]})
         ids, past = [], {}
         found = _run(decoder, {"input_ids": np.array([prompt]), "encoder_hidden_states": hidden})
-        while len(ids) < MAX_IDS:
+        while len(ids) < MAX_NEW_TOKENS:
             logits = found.pop("logits")[0, -1]
             logits[settings.get("suppress_tokens") or []] = -np.inf
             if not ids:
@@ -164,7 +164,7 @@ def _run(session: onnxruntime.InferenceSession, inputs: dict[str, np.ndarray]) -
 
 
 def _prompt(settings: dict) -> list[int]:
-    """List the ids that a transcript starts with: start, language, task, no timestamps."""
+    """Return the first ids of a transcript: start, language, task, no timestamps."""
     language = settings["language"].lower()
     return [
         settings["decoder_start_token_id"],

@@ -1,7 +1,7 @@
-"""What a language is written with, and a few sentences: Google Fonts' language data, `gflanguages`.
+"""A language's letters and a few sentences, from Google Fonts' language data (`gflanguages`).
 
-The sentences are mostly of the Universal Declaration of Human Rights: enough to see how a tokenizer and a
-normaliser treat the script, and no picture of what people say.
+Most sentences are from the Universal Declaration of Human Rights. They show how a tokenizer and a normaliser
+treat the script, but they are not typical speech.
 """
 
 import re
@@ -11,7 +11,7 @@ from importlib.resources import files
 from gfmetadata import LanguageProto, text_format
 
 SPECIMENS = ("styles", "tester", "specimen_48", "specimen_36", "specimen_32", "specimen_21", "specimen_16")
-DOTTED_CIRCLE = "\u25cc"  # what a mark is shown on
+DOTTED_CIRCLE = "\u25cc"  # carries a mark that stands alone
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Alphabet:
 
 
 def alphabet(code: str, script: str) -> Alphabet:
-    """Look up a language's letters in a script, and a short text; both are empty where it is not listed.
+    """Look up a language's letters in a script, and sentences; both are empty if it is not listed.
 
     Parameters
     ----------
     code: BCP 47, such as dv
-    script: ISO 15924, such as Thaa; Hani stands for traditional and simplified characters
+    script: ISO 15924, such as Thaa; Hani covers traditional and simplified characters
     """
     scripts = ("Hant", "Hans") if script == "Hani" else (script,)
     for script in scripts:
@@ -53,7 +53,7 @@ def _letters(listed: str) -> tuple[str, ...]:
 
 
 def _sentences(specimens: list[str]) -> tuple[str, ...]:
-    """List the lines of several specimens, less those that are part of another one."""
+    """List the lines of several specimens, without those that are part of another line."""
     lines = dict.fromkeys(" ".join(line.split()) for text in specimens for line in text.split("\n"))
     return tuple(
         line for line in lines if line and not any(line != other and line in other for other in lines)

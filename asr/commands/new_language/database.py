@@ -1,7 +1,7 @@
-"""What is known of a language: its family, script, countries and places.
+"""A language's family, script, countries and places.
 
-Families are Glottolog's, countries and places mostly those of Google's LinguaMeta, all from the package
-`qwanqwa`; macrolanguages (ISO 639-3) and the usual scripts (Unicode CLDR) from `langcodes`.
+The package `qwanqwa` has the families of Glottolog, and countries and places mostly of Google's LinguaMeta.
+`langcodes` has the macrolanguages of ISO 639-3 and the usual scripts of Unicode CLDR.
 """
 
 import warnings
@@ -14,9 +14,9 @@ from langcodes import LanguageTagError
 from langcodes.data_dicts import LIKELY_SUBTAGS, MACROLANGUAGES
 from qq import Database, IdType, Languoid
 
-# What Common Voice calls so is another language than the tag says.
+# Locales of Common Voice whose tag names another language.
 COMMON_VOICE = {"zh-HK": "yue"}
-# Glottolog's boxes for what is of no family.
+# Glottolog's groups of languages without a family.
 NO_FAMILY = {
     "Artificial Language", "Bookkeeping", "Mixed Language", "Pidgin", "Speech Register", "Unattested",
     "Unclassifiable",
@@ -26,7 +26,7 @@ SAME_SCRIPT = {"Hans": "Hani", "Hant": "Hani"}
 
 @dataclass(frozen=True)
 class Language:
-    """What is known of a language; empty where nothing is."""
+    """A language. What is unknown is empty."""
 
     code: str  # BCP 47, without script and region
     name: str
@@ -34,15 +34,15 @@ class Language:
     family: tuple[str, ...] = ()  # Glottolog's groups, from the family down
     countries: frozenset[str] = frozenset()  # ISO 3166
     official: frozenset[str] = frozenset()  # countries where it is an official language
-    places: tuple[tuple[float, float], ...] = ()  # latitude, longitude; a macrolanguage has several
+    places: tuple[tuple[float, float], ...] = ()  # latitude and longitude; several for a macrolanguage
 
 
 def find(locale: str) -> Language:
-    """Look up a locale as Common Voice names them: ckb, zh-HK, rm-sursilv. An unknown one has no family.
+    """Look up a locale as Common Voice spells it: ckb, zh-HK, rm-sursilv. An unknown one has no family.
 
     Raises
     ------
-    ValueError: not the form of a language code, or not as Common Voice spells it, and a release's folder.
+    ValueError: not a language code, or not as Common Voice spells it and names a release's folder.
     """
     if "_" in locale or not locale.split("-")[0].islower():
         raise ValueError(f"{locale!r} is not spelt as Common Voice does: such as ckb, zh-HK or nan-tw")
@@ -50,8 +50,8 @@ def find(locale: str) -> Language:
         tag = Tag.get(COMMON_VOICE.get(locale, locale))
     except LanguageTagError as error:
         raise ValueError(
-            f"{locale!r} is no language code ({error}): take the locale of Common Voice, such as ckb or"
-            " zh-HK, or the code of ISO 639-3"
+            f"{locale!r} is not a language code ({error}): give Common Voice's locale, such as ckb or zh-HK,"
+            " or an ISO 639-3 code"
         ) from error
     code = tag.language
     languoid = _look_up(code)
@@ -72,7 +72,7 @@ def find(locale: str) -> Language:
 
 
 def script_name(code: str) -> str:
-    """Name a script, such as Thaana for Thaa; the code itself where it is unknown."""
+    """Return a script's name, such as Thaana for Thaa; the code itself if it is unknown."""
     try:
         return _database().get_script(code).name or code
     except KeyError:
@@ -87,7 +87,7 @@ def _database() -> Database:
 def _look_up(code: str) -> Languoid | None:
     for kind in (IdType.BCP_47, IdType.ISO_639_3):
         try:
-            with warnings.catch_warnings(action="ignore"):  # of codes that were replaced
+            with warnings.catch_warnings(action="ignore"):  # about replaced codes
                 return _database().get(code, kind)
         except KeyError:
             continue
@@ -95,7 +95,7 @@ def _look_up(code: str) -> Languoid | None:
 
 
 def _members(code: str, languoid: Languoid | None) -> list[Languoid]:
-    """List the languages of a macrolanguage that Glottolog has no group for; else the language itself."""
+    """List a macrolanguage's languages if Glottolog has no group for it; else the language itself."""
     if languoid and languoid.latitude is None and not languoid.family_tree:
         members = [_look_up(part) for part, whole in MACROLANGUAGES.items() if whole == code]
         return [member for member in members if member and member.family_tree] or [languoid]
@@ -108,7 +108,7 @@ def _family(languoid: Languoid) -> tuple[str, ...]:
 
 
 def _groups_of_most(families: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the groups that most are in: a pidgin of another family may be part of a macrolanguage."""
+    """Return the groups of most families, because a macrolanguage may have a pidgin of another family."""
     found: tuple[str, ...] = ()
     while True:
         longer = Counter(family[: len(found) + 1] for family in families if len(family) > len(found))

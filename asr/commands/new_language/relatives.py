@@ -1,4 +1,4 @@
-"""Which of Whisper's languages is nearest to another one, by family, script and contact, and why."""
+"""Whisper's languages, ranked by nearness to another language: family, script, contact, distance."""
 
 import itertools
 import math
@@ -12,46 +12,45 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGU
 
 from asr.commands.new_language.database import SAME_SCRIPT, Language, find
 
-FAR_KM = 3000  # beyond, distances say nothing: Paraguay's Spanish came from Spain
-NEAR = 2  # groups in common from which on two languages are relatives; one group is the whole family
+FAR_KM = 3000  # a longer distance is not counted: Paraguay's Spanish came from Spain
+NEAR = 2  # groups that relatives have in common at least; the first group is the whole family
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A language of Whisper's, compared with one that is to be recognised."""
+    """One of Whisper's languages, compared with the language to be recognised."""
 
     token: str  # as in model.language
     code: str  # Whisper's
     language: Language
-    same: bool  # the language itself, under whichever code
-    part_of: bool  # ISO 639-3 counts the one as part of the other
-    shared: tuple[str, ...]  # groups of the family tree that both are in, from the family down
+    same: bool  # the same language, perhaps under another code
+    part_of: bool  # it is the macrolanguage (ISO 639-3) of the language
+    shared: tuple[str, ...]  # groups of the family tree that both belong to, from the family down
     same_script: bool
-    contact: tuple[str, ...]  # countries where the one is spoken and the other is official
-    distance_km: float  # infinite where a place is unknown
+    contact: tuple[str, ...]  # countries where it is official and the language is spoken
+    distance_km: float  # infinite if a place is unknown
 
     def rank(self) -> tuple:
-        """Return a key to sort by: the nearest first.
+        """Return a sort key: the nearest language first.
 
-        Kinship counts before all else where it is more than the family's name. Without it, the family, the
-        script and contact have a point each. What is equal by then is decided by the distance on the map, and
-        where that is too large to mean anything, by the number of countries.
+        A common branch of the family counts first, the deeper the better. Then family, script and contact
+        count a point each. Ties are decided by distance up to FAR_KM, then by the number of countries.
         """
         branch = len(self.shared) if len(self.shared) >= NEAR else 0
         points = (len(self.shared) == 1) + self.same_script + bool(self.contact)
         return -self.same, -self.part_of, -branch, -points, min(self.distance_km, FAR_KM), -len(self.contact)
 
     def near(self) -> bool:
-        """Tell whether this is the language itself, or of the same branch of its family."""
+        """Tell whether it is the same language, or in the same branch of the family."""
         return self.same or self.part_of or len(self.shared) >= NEAR
 
     def reason(self) -> str:
-        """Say what speaks for it, in a few words."""
+        """Say in a few words how near it is."""
         if self.same:
             return "Whisper knows the language"
         found = []
         if self.part_of:
-            found.append(f"ISO 639-3 counts it as a part of the macrolanguage {self.language.name}")
+            found.append(f"part of the macrolanguage {self.language.name} (ISO 639-3)")
         if self.shared:
             groups = self.shared if len(self.shared) < 3 else (self.shared[0], "…", self.shared[-1])
             found.append(f"both {' > '.join(groups)} ({_groups(len(self.shared))} in common)")
@@ -59,18 +58,18 @@ class Candidate:
             found.append("no relative")
         found.append("the same script" if self.same_script else f"another script, {self.language.script}")
         if self.contact:
-            found.append(f"official in {', '.join(self.contact[:3])}, where the other is spoken")
+            found.append(f"official in {', '.join(self.contact[:3])}, where the language is spoken")
         if self.distance_km < math.inf:
             found.append(f"{round(self.distance_km, -2 if self.distance_km > 1000 else -1):,.0f} km apart")
         return "; ".join(found)
 
 
 def nearest(locale: str, script: str | None = None) -> list[Candidate]:
-    """Rank all of Whisper's languages, the nearest to a locale's first.
+    """Rank all of Whisper's languages, the nearest to the locale first.
 
     Parameters
     ----------
-    script: what the corpus is written in, where that is known; else the language's usual one
+    script: of the corpus; None or "" for the language's usual one
     """
     language = find(locale)
     script = SAME_SCRIPT.get(script, script) or language.script
@@ -78,22 +77,22 @@ def nearest(locale: str, script: str | None = None) -> list[Candidate]:
 
 
 def proposals(ranked: list[Candidate], number: int = 3) -> list[Candidate]:
-    """Take the first few, and the nearest in the same script that is official where the other is spoken."""
+    """Take the first few, and the nearest with the same script that has contact."""
     first = ranked[:number]
     return first + [one for one in ranked if one.same_script and one.contact and one not in first][:1]
 
 
 def token(name: str) -> str:
-    """Return Whisper's name of a language, given that, another name of it, or its code.
+    """Return Whisper's name of a language, given a name or code of it.
 
     Raises
     ------
-    ValueError: Whisper knows no such language.
+    ValueError: Whisper does not know the language.
     """
     code = TO_LANGUAGE_CODE.get(name.lower(), name.lower())
     if code not in LANGUAGES:
         known = ", ".join(sorted(LANGUAGES.values()))
-        raise ValueError(f"--language: Whisper knows no {name!r}; it knows {known}")
+        raise ValueError(f"--language: Whisper does not know {name!r}; it knows {known}")
     return LANGUAGES[code]
 
 
@@ -121,18 +120,18 @@ def _compare(language: Language, script: str, code: str, known: Language) -> Can
 
 
 def _dominant(code: str) -> str:
-    """Take Mandarin for Chinese, Standard Arabic for Arabic and so on, as CLDR does."""
+    """Map Mandarin to Chinese, Standard Arabic to Arabic and so on, as CLDR does."""
     return Tag.get(standardize_tag(code, macro=True)).language
 
 
 def _common(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the groups that both begin with."""
+    """Return the groups with which both begin."""
     pairs = zip(one, other, strict=False)
     return tuple(group for group, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _distance_km(here: tuple[float, float], there: tuple[float, float]) -> float:
-    """Return the length of the great circle between two places, by the haversine formula."""
+    """Return the great-circle distance between two places, by the haversine formula."""
     (lat, lon), (lat2, lon2) = (map(math.radians, place) for place in (here, there))
     half = math.sin((lat2 - lat) / 2) ** 2 + math.cos(lat) * math.cos(lat2) * math.sin((lon2 - lon) / 2) ** 2
     return 2 * 6371 * math.asin(math.sqrt(half))

@@ -1,40 +1,35 @@
-"""How a language's text fares: what it costs in a tokenizer's ids, and what the normalisers make of it."""
+"""What tokenizer and normalisers do to a language's text: the ids that it takes, the characters it loses."""
 
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 
 import regex
-from transformers import WhisperProcessor, WhisperTokenizer
+from transformers import WhisperTokenizer
 
-from asr.model import vocabulary
 from asr.model.merges import bytes_of
 from asr.scoring.text import normalize, whisper_basic
 
 POSITIONS = 448  # of Whisper's decoder: no longer label can be trained on
-TO_TRY = 500  # new tokens; what docs/training.md suggests
-ENOUGH = 200  # sentences to learn tokens from; from fewer it would be their words by heart
-HELD_OUT = 10  # every such part of them is measured on instead
 
 _WORD = r"\p{L}\p{M}\p{N}"
 _INSIDE = regex.compile(rf"(?<=[{_WORD}])[^{_WORD}\s](?=[{_WORD}])")
-# As in asr/scoring/text.py, which takes them out; zero width space parts words.
+# Characters that asr/scoring/text.py removes. It takes a zero width space for a space.
 _IGNORABLE = regex.compile(r"[\p{Default_Ignorable_Code_Point}--\u200b]", regex.V1)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What sentences cost in ids, special tokens not counted but in `longest` and `too_long`."""
+    """The ids of sentences. Special tokens count only in `longest` and `too_long`."""
 
     sentences: int
     words: int  # as `wer` counts them
     ids: int
     characters: int
-    broken: int  # ids that are a part of a character
+    broken: int  # ids for a part of a character
     longest: int  # ids of the longest label
-    too_long: int  # labels that have more ids than the decoder has positions
+    too_long: int  # labels with more ids than POSITIONS
 
     @property
     def ids_per_word(self) -> float:
@@ -43,26 +38,24 @@ class Cost:
 
 @dataclass(frozen=True)
 class Treatment:
-    """What the normalisers make of a text; every Counter is of characters."""
+    """What the normalisers do to a text. Every Counter counts characters."""
 
-    lost: Counter  # letters, marks and numbers that `wer` does not see: there should be none
-    parting: Counter  # what stands within a word, and makes two of it for `wer`
-    invisible: Counter  # joiners and the like, which `wer` takes out without a trace
-    marks: Counter  # of the text
-    digits: Counter  # other than 0 to 9
-    whisper_lost: Counter  # marks that `wer_whisper_basic` does not see
+    lost: Counter  # letters, marks and numbers that `wer` drops; there should be none
+    parting: Counter  # characters within a word at which `wer` splits it
+    marks: Counter  # all marks of the text
+    whisper_lost: Counter  # marks that `wer_whisper_basic` drops
     words: int  # for `wer`
     whisper_words: int  # for `wer_whisper_basic`
-    different: int  # different words for `wer`
-    confused: int  # of them, those that are the same as another for `wer_whisper_basic`
+    different: int  # distinct words for `wer`
+    confused: int  # those of them that `wer_whisper_basic` cannot tell from another
 
 
 def cost(tokenizer: WhisperTokenizer, sentences: Sequence[str]) -> Cost:
-    """Spell sentences in a tokenizer's ids and count.
+    """Tokenize sentences and count the ids.
 
     Raises
     ------
-    ValueError: no word in the sentences.
+    ValueError: the sentences have no word.
     """
     words = sum(len(normalize(sentence).split()) for sentence in sentences)
     if not words:
@@ -83,24 +76,8 @@ def cost(tokenizer: WhisperTokenizer, sentences: Sequence[str]) -> Cost:
     )
 
 
-def cost_extended(processor: WhisperProcessor, sentences: Sequence[str], n_tokens: int) -> Cost | None:
-    """Count anew what sentences cost that the new tokens were not learned from; None if there are too few.
-
-    The first nine tenths are learned from, the last is measured on; `processor` stays as it is.
-    """
-    held_out = len(sentences) // HELD_OUT
-    if len(sentences) < ENOUGH:
-        return None
-    extended = deepcopy(processor)
-    try:
-        vocabulary.extend(extended.tokenizer, sentences[:-held_out], n_tokens, set())
-    except ValueError:  # fewer tokens can be learned
-        return None
-    return cost(extended.tokenizer, sentences[-held_out:])
-
-
 def treatment(sentences: Iterable[str]) -> Treatment:
-    """Normalise sentences for `wer` and for `wer_whisper_basic`, and count what is lost."""
+    """Normalise sentences for `wer` and for `wer_whisper_basic`, and count what they lose."""
     composed = [unicodedata.normalize("NFC", sentence) for sentence in sentences]
     seen = [normalize(sentence) for sentence in composed]
     whispers = [whisper_basic(sentence) for sentence in composed]
@@ -112,9 +89,7 @@ def treatment(sentences: Iterable[str]) -> Treatment:
     return Treatment(
         lost=_count(folded, "LMN") - _count(seen, "LMN"),
         parting=Counter(c for sentence in visible for c in _INSIDE.findall(sentence)),
-        invisible=Counter(c for sentence in composed for c in _IGNORABLE.findall(sentence)),
         marks=_count(composed, "M"),
-        digits=Counter({c: n for c, n in _count(composed, "N").items() if not c.isascii()}),
         whisper_lost=_count(composed, "M") - _count(whispers, "M"),
         words=sum(len(sentence.split()) for sentence in seen),
         whisper_words=sum(len(sentence.split()) for sentence in whispers),
@@ -124,19 +99,19 @@ def treatment(sentences: Iterable[str]) -> Treatment:
 
 
 def no_letters(letters: Iterable[str]) -> list[str]:
-    """List the characters of an alphabet at which `wer` parts words: Unicode calls them no letter."""
+    """List the characters of an alphabet that are no letters in Unicode, so that `wer` splits words there."""
     characters = {c for letter in letters for c in letter if not _IGNORABLE.match(c)}
     return sorted(c for c in characters if normalize(f"a{c}") == "a")
 
 
 def script(sentences: Iterable[str], scripts: Iterable[str]) -> str | None:
-    """Return the script, of those given by ISO 15924 code, that most letters and marks are of, or None."""
+    """Return the script of most letters and marks, of those given by ISO 15924 code; None without letters."""
     counts = _count(sentences, "LM")
     found = Counter()
     for code in scripts:
         try:
             of_it = regex.compile(rf"\p{{Script={code}}}")
-        except regex.error:  # not Unicode's own, such as Hans or Jpan
+        except regex.error:  # a script that Unicode has no property for, such as Hans or Jpan
             continue
         found[code] = sum(n for c, n in counts.items() if of_it.match(c))
     code, number = max(found.items(), key=lambda item: item[1], default=("", 0))
@@ -144,12 +119,12 @@ def script(sentences: Iterable[str], scripts: Iterable[str]) -> str | None:
 
 
 def _count(texts: Iterable[str], kinds: str) -> Counter:
-    """Count the characters whose category begins with one of the letters."""
+    """Count the characters whose Unicode category begins with one of the letters in `kinds`."""
     return Counter(c for text in texts for c in text if unicodedata.category(c)[0] in kinds)
 
 
 def _is_broken(token: str) -> bool:
-    """Tell whether a token is no text by itself."""
+    """Tell whether a token's bytes are only a part of a character."""
     try:
         bytes_of(token).decode()
     except UnicodeDecodeError:

@@ -1,7 +1,6 @@
-"""What a Common Voice release holds, by its tables alone: sentences, clips, hours; no clip is decoded."""
+"""The sentences, clips and hours of a Common Voice release, from its tables. No clip is decoded."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +19,16 @@ class Survey:
     clips: dict[str, int]  # by table, such as "train.tsv"
     speakers: dict[str, int]
     sentences: list[str]  # of train, dev and test, in this order
-    seconds: dict[str, list[float]]  # of the clips, by table; empty where the release does not say
+    seconds: dict[str, list[float]]  # of the clips, by table; empty if the release has no durations
 
 
 def survey(path: Path, locale: str) -> Survey:
-    """Read a release's tables of one locale; stops as soon as it has them.
+    """Read the tables of one locale, and no more of the archive than that takes.
 
     Raises
     ------
     FileNotFoundError: no such archive.
-    ValueError: damaged, without that locale, or without train.tsv, dev.tsv and test.tsv.
+    ValueError: the archive is damaged, or lacks the locale or one of SPLITS.
     """
     if not path.is_file():
         raise FileNotFoundError(f"--archive: no file {path.absolute()}")
@@ -48,11 +47,6 @@ def survey(path: Path, locale: str) -> Survey:
     )
 
 
-def hours(seconds: Sequence[float]) -> float:
-    """Return what clips add up to."""
-    return sum(seconds) / 3600
-
-
 def _read(path: Path, locale: str) -> dict[str, bytes]:
     """Read the tables of a locale's folder."""
     found, locales = {}, set()
@@ -63,7 +57,7 @@ def _read(path: Path, locale: str) -> dict[str, bytes]:
         if member.name.parent.name != locale:
             continue
         if member.size > MAX_TABLE_BYTES:
-            raise ValueError(f"{path}: {member.name} has {member.size} bytes, more than any table")
+            raise ValueError(f"{path}: {member.name} has {member.size} bytes, too many for a table")
         found[member.name.name] = member.read()
         if len(found) == len(TABLES) + 1:
             break
@@ -84,7 +78,7 @@ def _clips(data: bytes, name: str) -> list[dict[str, str]]:
 
 
 def _durations(data: bytes, name: str) -> dict[str, float]:
-    """Read the seconds of each clip; a table that is not as expected is passed over: nothing hangs on it."""
+    """Read the seconds of each clip. A table in another form is ignored with a warning."""
     try:
         rows = read_table(data, name) if data else []
         if rows:

@@ -1,8 +1,7 @@
-"""The files of `asr transcribe`: the recordings that it is given, and the texts that it writes."""
+"""The recordings that `asr transcribe` reads, and the files that it writes."""
 
 import logging
 import os
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -11,10 +10,10 @@ import soundfile
 
 from asr.audio.damage import DECODABLE
 
-# Not .raw: nothing in such a file says its sample rate, and cameras call their photographs so.
+# Without .raw: such a file does not state its sample rate, and may be a camera's photograph.
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"}
 SUFFIXES |= {".opus", ".oga", ".aif", ".aifc", ".snd", ".sph", ".mp2", ".mpga"}
-# What phones, cameras and browsers record, and libsndfile does not decode.
+# Formats of phones, cameras and browsers that libsndfile does not decode.
 FOREIGN = {
     ".3ga", ".3gp", ".3gpp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".dss", ".m4a", ".m4b", ".m4v", ".mka",
     ".mkv", ".mov", ".mp4", ".mpg", ".webm", ".wma", ".wmv", ".wv",
@@ -24,7 +23,7 @@ logger = logging.getLogger("transcribe")
 
 
 def find(names: list[str]) -> list[Path | None]:
-    """List the recordings that names stand for: files, all audio files below folders, None for `-`.
+    """List recordings: files as they are, all audio files below folders, None for standard input (`-`).
 
     Raises
     ------
@@ -32,9 +31,7 @@ def find(names: list[str]) -> list[Path | None]:
     ValueError: standard input twice.
     """
     if names.count("-") > 1:
-        raise ValueError("- is there twice: standard input can be read once")
-    if "-" in names and sys.stdin is None:
-        raise ValueError("- is standard input, and that is closed")
+        raise ValueError("- is given twice: standard input can be read once")
     found: list[Path | None] = []
     for name in names:
         path = Path(name)
@@ -54,7 +51,7 @@ def _below(folder: Path) -> list[Path]:
     # macOS puts one called ._a.wav beside a.wav in an archive.
     files = [file for file in files if file.is_file() and not file.name.startswith("._")]
     foreign = [file for file in files if file.suffix.lower() in FOREIGN]
-    what = f"{len(foreign)} in formats that are not decoded here ({_some(foreign)}): convert to {DECODABLE}"
+    what = f"{len(foreign)} in formats that cannot be decoded ({_some(foreign)}): convert to {DECODABLE}"
     if len(files) == len(foreign):
         expected = what if foreign else ", ".join(sorted(SUFFIXES))
         raise FileNotFoundError(f"{folder}: no recording below this folder ({expected})")
@@ -64,36 +61,33 @@ def _below(folder: Path) -> list[Path]:
 
 
 def outputs(found: list[Path | None], out: Path, suffix: str) -> list[Path]:
-    """Name a file below `out` for each recording, and see to it that they can be written.
+    """Name a file in `out` for each recording. Makes the folder, and checks that it can be written to.
 
     Raises
     ------
-    ValueError: two recordings would be written to the same one, or nothing can be written there.
+    ValueError: two recordings have the same file, or the folder cannot be written to.
     """
     files = [out / f"{path.stem if path else 'stdin'}.{suffix}" for path in found]
     twice = [file.stem for file, times in Counter(files).items() if times > 1]
     if twice:
-        raise ValueError(f"--out: two recordings are called {twice[0]}: transcribe them apart")
-    folders = [file for file in files if file.is_dir()]
-    if folders:
-        raise ValueError(f"--out: {folders[0]} is a folder: move it, or give another")
+        raise ValueError(f"--out: two recordings are called {twice[0]}: write them to different folders")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
         raise ValueError(
-            f"--out {out} is no folder in which a file can be made ({error.strerror}): give another"
+            f"--out: no file can be written in {out} ({error.strerror}): give another folder"
         ) from error
     return files
 
 
 def left_to_do(found: list[Path | None], files: list[Path]) -> tuple[list[Path | None], list[Path]]:
-    """Leave out the recordings whose files are there: of a run that was interrupted, or since corrected."""
+    """Skip recordings whose file exists, from an interrupted run or corrected by hand since."""
     there = [file for file in files if file.exists()]
     if there:
         logger.warning(
-            "%d of %d files are there already and stay as they are (%s): --overwrite replaces them",
+            "skipped %d of %d recordings, because their files exist (%s): --overwrite writes them again",
             len(there), len(files), _some(there),
         )  # fmt: skip
     left = [(path, file) for path, file in zip(found, files, strict=True) if not file.exists()]
@@ -105,8 +99,8 @@ def _some(files: list[Path]) -> str:
 
 
 def write(file: Path, text: str, errors: str) -> None:
-    """Write a file as a whole or not at all; `errors` is what to do with names that are not UTF-8."""
-    part = file.with_name(f".{os.getpid()}.part")  # short: the file's own name may be as long as names can be
+    """Write a whole file or none; `errors` is for names that are not UTF-8, as in `str.encode`."""
+    part = file.with_name(f".{os.getpid()}.part")  # the file's own name may be as long as a name can be
     try:
         part.write_text(text, encoding="utf-8", errors=errors)
         part.replace(file)

@@ -1,4 +1,4 @@
-"""Recordings of any length: read as a stream, cut where it is quiet into pieces that fit a window."""
+"""Recordings of any length: read as a stream, cut at their pauses into chunks that fit a model's window."""
 
 import io
 import os
@@ -15,42 +15,42 @@ from asr.audio import damage
 from asr.audio.decode import RATES, blocks
 from asr.audio.log_mel import SAMPLE_RATE, log_mel
 
-BLOCK_S = 30  # of a recording that are decoded at a time
+BLOCK_S = 30  # decoded at a time
 LARGEST_PAGE = 27 + 255 + 255 * 255  # bytes, of Ogg (RFC 3533)
-PAUSE_S = 0.4  # that parts two pieces
-PAUSE = round(PAUSE_S * SAMPLE_RATE)
-LEAD = SAMPLE_RATE // 20  # of a pause that is left before what follows
-FRAME = SAMPLE_RATE // 100  # of which it is decided whether it is quiet
-FLOOR_DB, DISTINCT_DB = -80.0, 12.0
-QUIET = 0.35
+PAUSE = round(0.4 * SAMPLE_RATE)  # samples; a pause this long always separates two chunks
+LEAD = SAMPLE_RATE // 20  # samples of a pause that stay before the speech that follows
+FRAME = SAMPLE_RATE // 100  # samples whose loudness is measured together
+FLOOR_DB = -80.0  # a quieter frame counts as this loud
+DISTINCT_DB = 12.0  # between the quietest and the loudest frames; with less there is no pause to find
+QUIET = 0.35  # share of that range, above the quietest, that is still a pause
 EARLIEST_CUT = 0.3  # of a window, where there is no pause
-AROUND_S = 0.2  # over which a cut has to be quiet then
-SILENCE = 10 ** (-70 / 20)  # full scale is 1: what is never louder than -70 dB has nothing to hear
+AROUND_S = 0.2  # around a cut, over which it has to be quiet
+SILENCE = 10 ** (-70 / 20)  # of full scale: a chunk that is never louder is not transcribed
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """A part of a recording that fits a model's window."""
 
     start_s: float
     end_s: float
-    features: np.ndarray | None  # log-mel, float16, shape = (n_mels, n_frames); None where it is silent
+    features: np.ndarray | None  # log-mel, float16, shape = (n_mels, n_frames); None: silence
 
 
-def pieces(
+def chunks(
     recording: str | Path | bytes, window_s: float, mel_filters: np.ndarray, warn: Callable[[str], None]
-) -> Iterator[Piece]:
-    """Cut a recording into pieces, one after the other, that leave nothing out.
+) -> Iterator[Chunk]:
+    """Cut a recording into consecutive chunks of at most `window_s` seconds.
 
     Parameters
     ----------
-    recording: a path, or an encoded file: libsndfile's formats, mp3 among them
+    recording: a path, or an encoded file, in one of libsndfile's formats
     mel_filters: shape = (201, n_mels)
-    warn: is told what is missing from a recording that is cut off, once the rest has come
+    warn: called at the end of a truncated recording, with what is missing
 
     Raises
     ------
-    ValueError: no audio, or samples that are not finite.
+    ValueError: not audio, or samples that are not finite.
     """
     start = 0
     for samples in cut(read(recording, warn), round(window_s * SAMPLE_RATE)):
@@ -58,14 +58,14 @@ def pieces(
         features = None
         if np.abs(samples).max() > SILENCE:
             features = log_mel(samples, mel_filters).astype(np.float16)
-        yield Piece(start / SAMPLE_RATE, end / SAMPLE_RATE, features)
+        yield Chunk(start / SAMPLE_RATE, end / SAMPLE_RATE, features)
         start = end
 
 
 def read(recording: str | Path | bytes, warn: Callable[[str], None]) -> Iterator[np.ndarray]:
     """Decode and resample a recording block by block; yields float32, shape = (n_samples,), 16 kHz.
 
-    Raises and warns as `pieces` does.
+    Raises and warns as `chunks` does.
     """
     with io.BytesIO(recording) if isinstance(recording, bytes) else Path(recording).open("rb") as file:
         with _open(file) as sound:
@@ -101,7 +101,7 @@ def _open(file: BinaryIO) -> soundfile.SoundFile:
 
 
 def _ends(file: BinaryIO) -> bytes:
-    """Return the beginning and the end of an encoded file, in which is seen what is wrong with it."""
+    """Return the first and the last bytes of an encoded file, which show whether it is whole."""
     file.seek(0)
     start = file.read(LARGEST_PAGE)
     file.seek(max(len(start), file.seek(0, os.SEEK_END) - LARGEST_PAGE))
@@ -109,12 +109,12 @@ def _ends(file: BinaryIO) -> bytes:
 
 
 def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:
-    """Join blocks and cut them anew into pieces of at most `window` samples.
+    """Join blocks and cut them anew into arrays of at most `window` samples.
 
-    What fits the window as a whole is one piece, as for `stages.transcribe`. In a longer recording a pause of
-    PAUSE_S always parts two pieces: a model that was trained on single sentences does badly with two of them.
-    What is longer than the window without such a pause is cut where it is quietest, and then evenly: models
-    make things up for a last piece of half a second.
+    A recording that fits the window stays whole, as in `stages.transcribe`. A longer one is cut at every
+    pause of PAUSE samples, because a model that was trained on single sentences does badly with two of them.
+    Speech without a pause is cut where it is quietest, and its last two parts have about the same length,
+    because models hallucinate on half a second of speech.
     """
     waiting, ended, whole = np.zeros(0, np.float32), False, True
     while not ended or len(waiting):
@@ -140,10 +140,9 @@ def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:
 
 
 def _first_pause(samples: np.ndarray, window: int) -> int | None:
-    """Find the end of the first pause after something was said; None if there is none within the window.
+    """Find the end of the first pause after speech; None if the window has no such pause.
 
-    What counts as quiet depends on how loud the rest is: QUIET of the way from the quietest to the loudest
-    twentieth, in decibels.
+    A frame is quiet if it is below QUIET of the range from the quietest to the loudest 5 %, in decibels.
     """
     n_frames = len(samples) // FRAME
     if not n_frames:
@@ -153,7 +152,7 @@ def _first_pause(samples: np.ndarray, window: int) -> int | None:
     low, high = np.percentile(loudness, [5, 95])
     if high - low < DISTINCT_DB:
         return None  # all speech, or all noise
-    speech = np.flatnonzero(loudness >= low + QUIET * (high - low))  # frames in which something is heard
+    speech = np.flatnonzero(loudness >= low + QUIET * (high - low))  # frames
     pauses = np.diff(speech) - 1
     long = np.flatnonzero(pauses * FRAME >= PAUSE)
     if len(long):
@@ -166,7 +165,7 @@ def _first_pause(samples: np.ndarray, window: int) -> int | None:
 
 
 def quietest(samples: np.ndarray, first: int, last: int) -> int:
-    """Return the sample from `first` to `last` around which it is quietest; the last of equals."""
+    """Return the quietest sample from `first` to `last`; of equals, the last."""
     half = int(AROUND_S * SAMPLE_RATE) // 2
     around = samples[max(0, first - half) : last + half].astype(np.float64)
     power = np.concatenate([np.zeros(1), np.cumsum(around**2)])

@@ -1,4 +1,4 @@
-"""What was heard in a recording, as plain text, JSON, SRT and WebVTT."""
+"""A transcript as plain text, JSON, SRT and WebVTT."""
 
 import html
 import json
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a recording and what was heard there."""
+    """A part of a recording and its text."""
 
     start_s: float
     end_s: float
@@ -15,20 +15,20 @@ class Segment:
 
 
 def plain(name: str, segments: list[Segment]) -> str:
-    """Join what was heard, as one paragraph."""
+    """Join the texts to one paragraph."""
     return " ".join(segment.text for segment in segments if segment.text) + "\n"
 
 
 def as_json(name: str, segments: list[Segment]) -> str:
-    """Write one line of JSON: the recording, its text, and each segment with its seconds."""
-    heard = {
+    """Write one line of JSON: the recording, its text, and the segments with their seconds."""
+    transcript = {
         "recording": name,
         "text": plain(name, segments).strip(),
         "segments": [
             {"start_s": round(s.start_s, 3), "end_s": round(s.end_s, 3), "text": s.text} for s in segments
         ],
     }
-    return json.dumps(heard, ensure_ascii=False) + "\n"
+    return json.dumps(transcript, ensure_ascii=False) + "\n"
 
 
 def srt(name: str, segments: list[Segment]) -> str:
@@ -41,7 +41,7 @@ def srt(name: str, segments: list[Segment]) -> str:
 
 
 def vtt(name: str, segments: list[Segment]) -> str:
-    """Write WebVTT subtitles (https://www.w3.org/TR/webvtt1); `<` and `&` are escaped, as it wants them."""
+    """Write WebVTT subtitles (https://www.w3.org/TR/webvtt1), in which `<` and `&` are escaped."""
     cues = [
         f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n{html.escape(cue.text, quote=False)}\n"
         for cue in segments

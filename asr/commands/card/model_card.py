@@ -1,15 +1,6 @@
-"""The model card: what a run was made from, how it was measured, what it is for, as the model hub wants it.
+"""The text of a model card: what a run was made from, its error rates, and the hub's metadata."""
 
-    asr card                     writes data/model/README.md
-    asr card --recipe sample     of the sample
-    asr card --print             shows it only
-
-It is written from dvc.lock and metrics/, when a run is done. DVC does not see it (.dvcignore): metrics come
-after the weights, and a word or a commit in it is no other model. `asr publish` writes it anew.
-"""
-
-import argparse
-import logging
+import math
 import re
 from pathlib import Path
 
@@ -19,14 +10,13 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from safetensors import safe_open
 
-from asr.commands.publish import provenance, record
-from asr.commands.publish.record import MODEL, Record
+from asr.commands.card import provenance, record
+from asr.commands.card.record import MODEL, Record
 
-CARD = "README.md"
+FILE = "README.md"
 SPECIAL = re.compile(r"([\\`*_\[\]<>#!|~$&])")  # within a line of Markdown, GitHub's additions and HTML
 TASK = "automatic-speech-recognition"
 UNKNOWN = "unknown"  # one of the hub's names of licences
-logger = logging.getLogger("card")
 
 
 def text(run: Record, language: str | None, licence: str | None, name: str | None) -> str:
@@ -34,13 +24,13 @@ def text(run: Record, language: str | None, licence: str | None, name: str | Non
 
     Parameters
     ----------
-    language: ISO 639 code of the corpus' language, where the run does not say it
-    licence: of the model, as the hub names it, where the base model is not OpenAI's
-    name: owner/name of the repository on the hub; None while it is in none
+    language: ISO 639 code of the corpus' language; None if the run records it
+    licence: of the model, as the hub names it; None if the base model is OpenAI's
+    name: owner/name of the repository on the hub; None if there is none
 
     Raises
     ------
-    ValueError: the language is not known; the hub's library does not read the card as it was meant.
+    ValueError: the language is unknown, or the hub's library reads other metadata than were written.
     """
     code, language_name = provenance.language_of(run.params, language)
     corpus = provenance.corpus_of(run.params)
@@ -72,7 +62,7 @@ def text(run: Record, language: str | None, licence: str | None, name: str | Non
     card = f"---\n{metadata.to_yaml()}\n---\n\n{body}"
     read = ModelCard(card)
     if read.data.to_dict() != metadata.to_dict() or read.text.strip() != body.strip():
-        raise ValueError("the hub's library does not read the card's metadata as they were written")
+        raise ValueError("the hub's library reads other metadata from the card than were written")
     return card
 
 
@@ -84,10 +74,10 @@ def _metadata(
     licence: str | None,
     name: str | None,
 ) -> ModelCardData:
-    """Put together what the hub reads from the card.
+    """Collect the metadata that the hub reads from a card.
 
-    `wer_whisper_basic` is not among the results: they would be listed as a word error rate, and in scripts
-    with vowel signs that is none.
+    `wer_whisper_basic` is left out: the hub would list it as a word error rate, which it is not in a script
+    with vowel signs.
     """
     figures = run.evaluate["finetuned"]
 
@@ -126,71 +116,41 @@ def _metadata(
 
 
 def plain(value: object) -> str:
-    """Put a text into one line, without control characters."""
+    """Put a text on one line, without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
 
 
 def escaped(value: object) -> str:
-    """Put a text that may hold anything into one line of Markdown that shows it as it is."""
+    """Escape any text to one line of Markdown that shows it unchanged."""
     return SPECIAL.sub(r"\\\1", plain(value))
 
 
 def count_parameters(model: Path) -> int:
-    """Count a saved model's parameters; tied ones are stored, and counted, once."""
+    """Count a saved model's parameters. Tied ones are stored once, and counted once."""
     total = 0
     for file in sorted(model.glob("model*.safetensors")):
         with safe_open(file, "numpy") as weights:
-            for name in weights.keys():  # noqa: SIM118, it is no dictionary
-                size = 1
-                for length in weights.get_slice(name).get_shape():
-                    size *= length
-                total += size
+            total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())
     if not total:
         raise FileNotFoundError(f"no weights in {model}: run `dvc repro`, or `dvc pull {MODEL}`")
     return total
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError unless it is owner/name, as the hub wants it."""
+    """Raise ValueError unless a name is owner/name in the hub's form."""
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise ValueError(f"{name!r} is no name for a repository on the hub: {error}") from None
+        raise ValueError(f"{name!r} is not a name for a repository on the hub: {error}") from None
     if "/" not in name:
-        raise ValueError(f"{name!r}: give owner/name, the owner being you or an organisation")
+        raise ValueError(f"{name!r}: give owner/name, where owner is you or an organisation")
 
 
 def require_one_run(recipe: Path) -> None:
-    """Raise ValueError if the metrics are not those of the model that is there."""
+    """Raise ValueError unless model and metrics are of one run."""
     found = record.contradictions(recipe)
     if found:
         raise ValueError(
-            "\n  ".join(["a card would give this model the metrics of another:", *found])
-            + "\n  `dvc repro` measures what is there; `dvc checkout` brings what dvc.lock says"
+            "\n  ".join(["the metrics are not those of this model:", *found])
+            + "\n  `dvc repro` makes them anew; `dvc checkout` restores what dvc.lock records"
         )
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the card needs to know beyond the run."""
-    parser.add_argument("--recipe", type=Path, default=Path(), help="the folder of a dvc.yaml; default: this")
-    parser.add_argument("--language", help="ISO 639 code, where the corpus does not say it")
-    parser.add_argument("--license", help="the model's, as the hub names it, where the base is not OpenAI's")
-
-
-def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="asr card", description=__doc__.splitlines()[0])
-    arguments(parser)
-    parser.add_argument("--name", metavar="OWNER/NAME", help="on the hub")
-    parser.add_argument("--print", action="store_true", help="show it, write nothing")
-    args = parser.parse_args(argv)
-    if args.name:
-        check_name(args.name)
-    run = record.read(args.recipe)
-    require_one_run(args.recipe)
-    card = text(run, args.language, args.license, args.name)
-    if args.print:
-        print(card, end="")
-        return
-    path = args.recipe / MODEL / CARD
-    path.write_text(card, encoding="utf-8")
-    logger.info("%s, of the run in %s", path, run.commit or "no commit yet")

@@ -1,6 +1,6 @@
-"""What a recipe's dvc.lock and metrics/ record of its last run, and whether that is the run of data/model.
+"""A recipe's last run, from dvc.lock and metrics/, and whether data/model is of that run.
 
-Parameters come from dvc.lock, not from params.yaml: that one may have been edited since.
+Parameters come from dvc.lock, because params.yaml may have been edited since.
 """
 
 import json
@@ -24,15 +24,15 @@ STAGES = (
     *("download", "pretrained", "featurize", "filter", "train"),
     *("transcribe@pretrained", "transcribe@finetuned", "evaluate"),
 )
-# What a card speaks of, by the stage that wrote it: it has to be in the workspace as dvc.lock has it.
-SPOKEN_OF = {
+# Outputs that a card describes, by stage. In the workspace they have to be as dvc.lock records them.
+DESCRIBED = {
     "filter": [METRICS["filter"]],
     "train": [MODEL, METRICS["train"], CURVE],
     "evaluate": [METRICS["evaluate"]],
 }
-# Of data/filtered, train reads single files, whose checksums dvc.lock has as train's only.
+# train reads single files of data/filtered; dvc.lock has their checksums only there.
 READ_BY_TRAIN = ("data/filtered/train.csv", "data/filtered/validation.csv")
-# What makes up a run, in git; from the recipe's folder, :/ is the repository's root.
+# What a commit has to have of a run. Paths are relative to the recipe; :/ is the repository's root.
 RECORDED = ("dvc.lock", "dvc.yaml", "params.yaml", "metrics", ":/asr", ":/stages")
 PUBLIC_ADDRESS = re.compile(r"(?:https://[\w.~-]+(?::\d+)?/|git@[\w.-]+:)[\w./~+-]+")
 LOGIN = re.compile(r"(?<=://)[^/@]*@")
@@ -49,19 +49,19 @@ class Record:
     evaluate: dict
     curve: pd.DataFrame  # step, loss, wer, cer on the validation rows
     model_md5: str  # of data/model, as dvc.lock has it
-    commit: str | None  # the one that brought dvc.lock to what it is; None: it is in none
-    uncommitted: list[str]  # of what makes up the run: files whose state is in no commit
-    origin: str | None  # where others can clone from, without a login
-    subfolder: str  # of the recipe in the git repository, "sample/" or ""
+    commit: str | None  # the last one that changed dvc.lock; None: dvc.lock was never committed
+    uncommitted: list[str]  # files of RECORDED that differ from the last commit
+    origin: str | None  # the address to clone from, without a login
+    subfolder: str  # of the recipe in the git repository, such as "sample/"; "" in its root
 
 
 def read(recipe: Path) -> Record:
-    """Read what is recorded of a recipe's last run.
+    """Read the record of a recipe's last run.
 
     Raises
     ------
-    FileNotFoundError: no dvc.lock, or a stage or file is missing; the recipe has not been run to its end.
-    ValueError: the run was made by code that had other parameters; dvc.lock is left from a merge.
+    FileNotFoundError: the recipe has not been run to its end: dvc.lock, a stage or a file is missing.
+    ValueError: the run had other parameters than this code, or dvc.lock cannot be read.
     """
     stages = _stages(recipe)
     missing = [name for name in (*METRICS.values(), CURVE) if not (recipe / name).exists()]
@@ -82,13 +82,13 @@ def read(recipe: Path) -> Record:
 
 
 def contradictions(recipe: Path) -> list[str]:
-    """List why metrics and model are not of one run; none, if they are.
+    """List the reasons why metrics and model are not of one run; empty if they are.
 
-    Compares dvc.lock's checksums with each other, and with the model and the metrics that are there.
+    Compares dvc.lock's checksums with each other, and with the model and the metrics in the workspace.
 
     Raises
     ------
-    FileNotFoundError: no dvc.lock, or a stage is missing; the recipe has not been run to its end.
+    FileNotFoundError: the recipe has not been run to its end: dvc.lock or a stage is missing.
     ValueError: DVC or git cannot read the repository.
     """
     stages, found = _stages(recipe), []
@@ -97,25 +97,25 @@ def contradictions(recipe: Path) -> list[str]:
         for path, md5 in _md5s(stages, reader, "deps").items():
             writer, expected = written.get(path, (reader, md5))
             if md5 != expected:
-                found.append(f"{reader} has read another {path} than the one that {writer} wrote last")
+                found.append(f"{reader} read another {path} than {writer} wrote last")
     try:
         with Repo(str(recipe)) as repo:
-            for name, paths in SPOKEN_OF.items():
+            for name, paths in DESCRIBED.items():
                 stage = repo.stage.load_one(str(recipe / "dvc.yaml"), name)
                 for out in stage.outs:
                     if out.def_path in paths:
-                        states = out.workspace_status().values()  # none, or deleted, or modified
-                        found += [f"{out.def_path} is {state}, against dvc.lock" for state in states]
+                        states = out.workspace_status().values()  # empty, "deleted" or "modified"
+                        found += [f"{out.def_path} is {state}, compared with dvc.lock" for state in states]
                 for dep in stage.deps if name == "train" else ():
                     if dep.def_path in READ_BY_TRAIN and dep.exists and dep.workspace_status():
                         found.append(f"{dep.def_path} is not what the model was trained on")
     except DvcException as error:
-        raise ValueError(f"{recipe}: DVC cannot read what is there: {error}") from error
+        raise ValueError(f"{recipe}: DVC cannot read the repository: {error}") from error
     return found
 
 
 def _stages(recipe: Path) -> dict[str, dict]:
-    """Read what dvc.lock has of each stage; all of them have to have run."""
+    """Read dvc.lock's entry of each stage. All stages have to have run."""
     path = recipe / "dvc.lock"
     if not path.exists():
         raise FileNotFoundError(
@@ -125,7 +125,7 @@ def _stages(recipe: Path) -> dict[str, dict]:
         stages = read_yaml(path.read_text(encoding="utf-8"))["stages"]
     except (YAMLError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} cannot be read: is it left from a merge? docs/teams.md ({error})"
+            f"{path} cannot be read: after a merge conflict, see docs/teams.md ({error})"
         ) from error
     missing = [name for name in STAGES if name not in stages]
     if missing:
@@ -138,7 +138,7 @@ def _md5s(stages: dict[str, dict], stage: str, kind: str) -> dict[str, str]:
 
 
 def _params(stages: dict[str, dict]) -> Params:
-    """Put the parameters together that the stages ran with."""
+    """Collect the parameters with which the stages ran."""
     tree: dict = {}
     for stage in stages.values():
         for name, value in stage.get("params", {}).get("params.yaml", {}).items():
@@ -152,24 +152,24 @@ def _params(stages: dict[str, dict]) -> Params:
     except ValidationError as error:
         what = ", ".join(".".join(str(part) for part in mistake["loc"]) for mistake in error.errors())
         raise ValueError(
-            f"dvc.lock is of a run whose parameters were others ({what}): check out the code of that run, or"
-            " run `dvc repro`"
+            f"dvc.lock is of a run with other parameters than this code ({what}): check out the code of that"
+            " run, or run `dvc repro`"
         ) from None
 
 
 def _git(recipe: Path, *command: str) -> str:
-    """Run git in the recipe's folder; returns what it prints, "" where there is no repository."""
+    """Run git in the recipe's folder; returns what it prints, "" without a repository."""
     done = subprocess.run(["git", *command], cwd=recipe, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _uncommitted(recipe: Path) -> list[str]:
-    """List files of the run, code included, that differ from the last commit or are in none."""
+    """List files of RECORDED that differ from the last commit, or are in none."""
     lines = _git(recipe, "status", "--porcelain", "--untracked-files=all", "--", *RECORDED).splitlines()
     return [line.strip().split(maxsplit=1)[1] for line in lines]
 
 
 def _origin(recipe: Path) -> str | None:
-    """Return the address to clone from, without a login; None if it is no public kind of address."""
+    """Return the address to clone from, without a login; None if it is not a public kind of address."""
     address = LOGIN.sub("", _git(recipe, "remote", "get-url", "origin"))
     return address if PUBLIC_ADDRESS.fullmatch(address) else None

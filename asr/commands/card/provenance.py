@@ -1,9 +1,9 @@
-"""What a model was made from, as people and the model hub call it: language, corpus, base model, licence."""
+"""What a model was made from, in the hub's terms: language, corpus, base model, licence."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from iso639 import Language, LanguageNotFoundError
 
@@ -18,54 +18,54 @@ OF_THE_SAME = "of the same collection as what it was trained on"
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus, in words that may hold any character."""
+    """A corpus. The texts may have any character."""
 
-    name: str  # with its release, where that is known
-    detail: str  # what tells it from others: a checksum, a revision
-    url: str | None
-    hub_id: str | None  # of a dataset on the hub
-    type: str  # for the hub's table of results: a dataset's id there, or the kind of corpus
-    config: str | None
-    revision: str | None
-    speech: str  # what kind of speech the error rates are for
-    terms: str
+    name: str  # with its release, if known
+    detail: str  # a checksum or a revision
+    type: str  # in the hub's table of results: a dataset's id there, or the kind of corpus
+    speech: str  # the kind of speech that the error rates are for
+    terms: str  # of use
+    url: str | None = None
+    hub_id: str | None = None  # of a dataset on the hub
+    config: str | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
 class Base:
     """The checkpoint that training began with."""
 
-    name: str  # of a folder, its last part only
+    name: str  # of a folder, only its last part
     revision: str | None
     hub_id: str | None
 
 
 def language_of(params: Params, given: str | None) -> tuple[str, str]:
-    """Find the code (ISO 639-1 if it has one, else 639-3) and the English name of a corpus' language.
+    """Return a corpus' language: its ISO 639-1 code, or else its 639-3 code, and its English name.
 
-    Common Voice names it; of other corpora it has to be `given`. `model.language` is no answer: for a
-    language that Whisper does not know, it names a relative.
+    A Common Voice release has a locale; for other corpora the language has to be `given`. `model.language`
+    may be a relative's.
 
     Raises
     ------
-    ValueError: not given, or no such code.
+    ValueError: the language is not given, or there is no such code.
     """
     download = params.download
     from_locale = download.locale if download.source in ("archive", "mdc", "sample") else None
     code = given or from_locale
     if not code:
         raise ValueError(
-            f"nothing says which language the corpus of download.source={download.source} is in: give its"
-            " ISO 639 code, such as --language dv"
+            f"the language of a corpus of download.source={download.source} is not recorded: give its ISO 639"
+            " code, such as --language dv"
         )
-    subtag = re.split("[-_]", code.lower())[0]  # of zh-HK or rm-sursilv the hub wants no region
+    subtag = re.split("[-_]", code.lower())[0]  # zh of zh-HK: the hub takes no region
     try:
         if not re.fullmatch("[a-z]{2,3}", subtag):
             raise LanguageNotFoundError
         found = Language.match(subtag)
     except LanguageNotFoundError:
         raise ValueError(
-            f"{code!r} is no ISO 639 code of a language: give one with --language, such as dv or nan"
+            f"{code!r} is not an ISO 639 code: give one with --language, such as dv or nan"
         ) from None
     return found.part1 or found.part3, found.name
 
@@ -79,13 +79,11 @@ def corpus_of(params: Params) -> Corpus:
         return Corpus(
             name=f"Mozilla Data Collective, dataset {download.mdc.dataset}",
             detail="a Common Voice release as the platform had it at the time of the run",
-            url=f"https://mozilladatacollective.com/datasets/{quote(download.mdc.dataset, safe='')}",
-            hub_id=None,
             type="common_voice",
-            config=download.locale,
-            revision=None,
             speech=READ_ALOUD,
             terms="its terms are on its page there; who downloaded it accepted them",
+            url=f"https://mozilladatacollective.com/datasets/{quote(download.mdc.dataset, safe='')}",
+            config=download.locale,
         )
     if download.source == "hub":
         hub = download.hub
@@ -93,71 +91,68 @@ def corpus_of(params: Params) -> Corpus:
         return Corpus(
             name=f"{hub.dataset} (Hugging Face hub)",
             detail=f"revision {hub.revision}" if hub.revision else "no revision was pinned",
-            url=hub_id and f"https://huggingface.co/datasets/{hub_id}",
-            hub_id=hub_id,
             type=hub.dataset,
-            config=hub.config,
-            revision=hub.revision,
             speech=f"speech {OF_THE_SAME}",
             terms="its terms are on its page on the hub",
+            url=hub_id and f"https://huggingface.co/datasets/{hub_id}",
+            hub_id=hub_id,
+            config=hub.config,
+            revision=hub.revision,
         )
     if download.source == "folder":
-        name = Path(download.folder.path).name
-        terms = "who recorded it has to say under which terms"
         return Corpus(
-            f"recordings of its makers' own ({name})", "they are in no public place that the pipeline knows",
-            None, None, "own-recordings", None, None, f"speech {OF_THE_SAME}", terms,
-        )  # fmt: skip
+            name=f"own recordings ({Path(download.folder.path).name})",
+            detail="they are not public, as far as the pipeline knows",
+            type="own-recordings",
+            speech=f"speech {OF_THE_SAME}",
+            terms="its terms are those of the people who recorded it",
+        )
     sample = download.sample
     return Corpus(
         name="synthetic Dhivehi (eSpeak NG's voices, number phrases)",
         detail=f"{sample.train_voices} voices, seed {sample.seed}; see the repository's docs/sample.md",
-        url=None,
-        hub_id=None,
         type="synthetic-dhivehi",
-        config=None,
-        revision=None,
         speech="synthetic speech, and say nothing about people's",
-        terms="the pipeline has made it, with eSpeak NG",
+        terms="it was made by the pipeline, with eSpeak NG",
     )
 
 
 def _release(archive: str, sha256: str | None, locale: str) -> Corpus:
-    """Describe an archive in Common Voice's layout; its name tells the release, if nobody has changed it."""
-    file = PurePosixPath(archive).name
+    """Describe an archive in Common Voice's layout. Its original file name tells the release."""
+    file = PurePosixPath(urlsplit(archive).path if "://" in archive else archive).name
+    detail = f"archive {file}" + (f", sha256 {sha256}" if sha256 else "")
     release = RELEASE.match(file)
-    major, minor, delta = release.groups() if release else ("0", "0", None)
+    if not release:
+        terms = "its terms are those of its publisher"
+        return Corpus(file, detail, "archive", READ_ALOUD, terms, config=locale)
+    major, minor, delta = release.groups()
     hub_id = f"mozilla-foundation/common_voice_{major}_{minor}"
-    known = release and not delta and int(major) <= LAST_ON_THE_HUB
+    known = not delta and int(major) <= LAST_ON_THE_HUB
     return Corpus(
-        name=f"Common Voice {major}.{minor}{delta or ''} ({release[0]})" if release else file,
-        detail=f"archive {file}" + (f", sha256 {sha256}" if sha256 else ""),
-        url=None,
-        hub_id=hub_id if known else None,
-        type=hub_id if known else "common_voice" if release else "archive",
-        config=locale,
-        revision=None,
+        name=f"Common Voice {major}.{minor}{delta or ''} ({release[0]})",
+        detail=detail,
+        type=hub_id if known else "common_voice",
         speech=READ_ALOUD,
-        terms="Common Voice is CC0; who uses it undertakes not to find out who its speakers are"
-        if release
-        else "its terms are those of its publisher",
+        terms="Common Voice is CC0; its users agree not to identify its speakers",
+        hub_id=hub_id if known else None,
+        config=locale,
     )
 
 
 def base_of(params: Params, recipe: Path) -> Base:
-    """Describe the checkpoint that a run started from; the path of a folder is nobody's business."""
+    """Describe the checkpoint that a run started from. The path of a local folder stays private."""
     name, revision = params.pretrained.name, params.pretrained.revision
     of_a_folder = (recipe / name).is_dir() or len(revision or "") == 64 or not ON_THE_HUB.fullmatch(name)
     return Base(Path(name).name if of_a_folder else name, revision, None if of_a_folder else name)
 
 
 def licence_of(base: Base, given: str | None) -> str | None:
-    """Name the model's licence as the hub does, such as apache-2.0; None if nobody has said.
+    """Return the model's licence in the hub's terms, such as apache-2.0; None if it is unknown.
 
-    OpenAI's Whisper is Apache 2.0 on the hub. Another base has a licence of its own, which has to be `given`.
+    OpenAI's Whisper is Apache 2.0 on the hub. For another base model the licence has to be `given`.
     """
     if given and not re.fullmatch(r"[a-z0-9.-]+", given):
         raise ValueError(
-            f"--license {given!r}: it has to be one of the hub's names, such as apache-2.0 or mit"
+            f"--license {given!r}: expected one of the hub's names, such as apache-2.0 or mit"
         )
     return given or ("apache-2.0" if (base.hub_id or "").startswith("openai/whisper-") else None)
