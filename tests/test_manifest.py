@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from asr import manifest
@@ -44,26 +42,3 @@ def test_what_is_dropped_is_not_missed(saved):
     manifest.drop(saved, ["optimizer.pt", "was_never_there"])
     assert not (saved / "optimizer.pt").exists()
     assert manifest.damage(saved) is None
-
-
-def test_the_list_appears_when_all_files_are_on_the_disk(tmp_path, monkeypatch):
-    folder = tmp_path / "checkpoint-2"
-    folder.mkdir()
-    (folder / "model.safetensors").write_text("weights")
-    done, flush, rename = [], os.fsync, type(folder).rename
-
-    def record_flush(handle):
-        done.append(os.fstat(handle).st_ino)
-        flush(handle)
-
-    def record_rename(source, target):
-        done.extend(["rename", source.name, target.name])
-        rename(source, target)
-
-    monkeypatch.setattr(os, "fsync", record_flush)
-    monkeypatch.setattr(type(folder), "rename", record_rename)
-    manifest.write(folder)
-    at = done.index("rename")
-    written = [folder / "model.safetensors", folder, tmp_path, folder / "whole"]
-    assert {path.stat().st_ino for path in written} <= set(done[:at])
-    assert done[at:] == ["rename", "whole.part", "whole", folder.stat().st_ino]

@@ -34,7 +34,7 @@ def root(tmp_path_factory):
 
 
 def typed(root, *args: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "asr.new_language", *args]
+    command = ["python", "-m", "asr.new_language", *args]
     environment = {**ENVIRONMENT, "PYTHONPATH": str(root)}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
 

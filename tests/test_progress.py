@@ -261,14 +261,12 @@ def test_the_trainer_calls_it_all(tmp_path, lines):
         callbacks=[Progress(every_s=0)],
     )
     trainer.train()
-    shown = [
-        re.sub(r", \S+ GB|, [\d.]+ samples/s|\d\.\d{4}|[\d.]+ (?=s )|\d+ s$", "", line) for line in lines()
-    ]
+    shown = [re.sub(r"(?<=loss )[\d.]+|[\d.]+ (GB|samples/s|s|min)", "N", line) for line in lines()]
     assert shown == [
-        "step 1 of 2",
-        "step 1 of 2, loss ",
-        "step 2 of 2, loss , over s left",
+        "step 1 of 2, N",
+        "step 1 of 2, loss N, N",
+        "step 2 of 2, loss N, N, N, over N left",
         *(f"step 2 of 2, validating: {batch} of 2 batches" for batch in (1, 2)),
-        "step 2 of 2, loss , WER 35.1, s left",
-        "step 2 of 2, loss , WER 35.1, took ",
+        "step 2 of 2, loss N, WER 35.1, N, N, N left",
+        "step 2 of 2, loss N, WER 35.1, N, N, took N",
     ]

@@ -1,7 +1,6 @@
 """The check of DVC's cache: what it finds, and that it touches nothing else."""
 
 import subprocess
-import sys
 
 import pytest
 
@@ -22,7 +21,7 @@ def cache(tmp_path):
 
 def verify(folder):
     done = subprocess.run(
-        [sys.executable, "-m", "stages.verify"],
+        ["python", "-m", "stages.verify"],
         cwd=folder,
         env=ENVIRONMENT | {"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
