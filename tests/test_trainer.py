@@ -95,7 +95,7 @@ def test_what_is_random_acts_on_the_first_loss(plain, tmp_path, change):
         ({"freeze_encoder": True}, lambda name: not name.startswith("model.encoder.")),
         ({"lora": {"r": 4}}, lambda name: name.endswith(("q_proj.weight", "v_proj.weight"))),
     ],
-    ids=str,
+    ids=["all", "frozen encoder", "adapters"],
 )
 def test_only_what_is_to_be_trained_moves(tmp_path, change, is_trained):
     before, after = whisper.load_model(BASE).state_dict(), trained(tmp_path, **change)[1]
