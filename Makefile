@@ -1,5 +1,7 @@
 # make sample         the embedded recipe, from nothing to a word error rate
 # make test           the tests
+# make test-all       and more kills, faults and benchmarks: half an hour
+# make test-sample    what `make sample` wrote
 # make demo           try the model in a browser; the sample's: make demo RECIPE=sample
 # make lint           ruff
 # make benchmark      the notebook beside this pipeline, on one corpus: docs/benchmarks.md
@@ -11,18 +13,24 @@
 # make test-remote    a DVC remote on S3, played by a local server
 PYTHON ?= python3
 RECIPE ?= .
+PYTEST = PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest
+AT_A_TIME = --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sample test demo test-browser test-export test-remote lint benchmark faults audit licences
+.PHONY: sample test test-all test-sample demo test-browser test-export test-remote lint benchmark faults audit licences
 
 sample: .venv/installed
 	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
 	@.venv/bin/asr card --recipe sample
 
-# Several files at a time. A thread each: two torch processes that share two cores slow each other tenfold.
 test: .venv/installed
-	PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_NUM_THREADS=1 python -m pytest \
-		--numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
+	$(PYTEST) $(AT_A_TIME)
+
+test-all: .venv/installed
+	$(PYTEST) $(AT_A_TIME) -m "not (sample or browser or export or remote or real)"
+
+test-sample: sample
+	$(PYTEST) -m sample
 
 demo: .venv/installed
 	.venv/bin/asr demo --recipe $(RECIPE) $(ARGS)
@@ -32,15 +40,15 @@ benchmark: .venv/installed
 
 test-browser: .venv/installed
 	$(PIP_INSTALL) --editable ".[browser]"
-	.venv/bin/python -m pytest -m browser
+	$(PYTEST) -m browser
 
 test-export: .venv/installed
 	$(PIP_INSTALL) --editable ".[export]"
-	.venv/bin/python -m pytest -m export
+	$(PYTEST) -m export
 
 test-remote: .venv/installed
 	$(PIP_INSTALL) --editable ".[remote]"
-	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest -m remote
+	$(PYTEST) -m remote
 
 faults: .venv/installed
 	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m tests.faults

@@ -2,6 +2,7 @@ import os
 import pickle
 import shutil
 import subprocess
+import sys
 
 import pytest
 from filelock import FileLock
@@ -63,12 +64,14 @@ def finished(once):
 
     def make(root):
         recipe = Recipe(root, {})
+        recipe.python = sys.executable  # a true one, once for every stage
         recipe.output = {
             stage: recipe.run(stage) for stage in ("download", "pretrained", "featurize", "filter", "train")
         }
         for name, model in (("pretrained", "data/pretrained"), ("finetuned", "data/model")):
             recipe.output[name] = recipe.run("transcribe", model, f"data/transcripts/{name}.jsonl")
         recipe.output["evaluate"] = recipe.run("evaluate")
+        recipe.python = "python"
         return recipe
 
     return once("finished", make)

@@ -42,7 +42,8 @@ DVC = (
 )  # fmt: skip
 # Variables that no library reads while it is imported. A start in which any other differs is refused.
 READ_LATE = re.compile(
-    r"_|COLUMNS|FORKS|HF_TOKEN|LINES|OLDPWD|PATH|PWD|PYTHONPATH|SHLVL|(ASR|DVC|GIT|PYTEST)_\w+"
+    r"_|COLUMNS|FORKS|HF_TOKEN|LINES|OLDPWD|PATH|PWD|PYTHONPATH|RANK|SHLVL|WORLD_SIZE"
+    r"|(ASR|DVC|GIT|GROUP|LOCAL|MASTER|PET|PYTEST|ROLE|TORCHELASTIC|TORCH_NCCL)_\w+"
 )
 
 
@@ -150,7 +151,7 @@ def is_safe(argv: list[str], folder: str, environment: dict[str, str]) -> bool:
     injected = (Path(path, "sitecustomize.py").exists() for path in python_path(folder, environment))
     return (
         len(os.listdir("/proc/self/task")) == 1  # other threads would be missing in a forked process
-        and (argv[0] in ("-c", "-m") if len(argv) > 1 else argv and not argv[0].startswith("-"))
+        and re.match(r"(-u )?(-[cm] .|[^-])", " ".join(argv), re.DOTALL)
         and all(READ_LATE.fullmatch(name) for name in changed)
         and not any(injected)
     )
@@ -171,6 +172,10 @@ def become(argv: list[str], folder: str, environment: dict[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have had ignored
     sys.modules["numpy"].random.seed()  # or all processes had one state
     importlib.invalidate_caches()
+    sys.executable = shutil.which("python")
+    if argv[0] == "-u":
+        argv = argv[1:]
+        sys.stdout.reconfigure(line_buffering=True)
     kind, *rest = argv
     sys.path[:0] = python_path(folder, environment)
     if kind == "-m":

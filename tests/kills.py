@@ -54,7 +54,7 @@ class Run:
         self.dvc = psutil.Popen(
             command or ["dvc", "repro"],
             cwd=recipe.folder,
-            env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"},
+            env=ENVIRONMENT,
             stdout=log.open("wb"),
             stderr=subprocess.STDOUT,
             start_new_session=True,

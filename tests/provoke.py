@@ -47,7 +47,7 @@ def run(folder: Path, *command: str) -> tuple[int, str]:
     done = subprocess.run(
         command,
         cwd=folder,
-        env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"},
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

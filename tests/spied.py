@@ -43,7 +43,7 @@ def start_spy(recipe: Recipe, **environment: str) -> subprocess.Popen:
     """Start a training; it writes seen.json, a list of passes for each process."""
     (recipe.folder / "spy.py").write_text(SPY)
     return subprocess.Popen(
-        [sys.executable, "-m", "spy"],  # a true Python, which may be killed
+        [sys.executable if "LAST_PASS" in environment else "python", "-m", "spy"],  # a true one may be killed
         cwd=recipe.folder,
         env={**os.environ, "PYTHONPATH": "..:.", **environment},
         stdout=subprocess.PIPE,

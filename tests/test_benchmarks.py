@@ -36,6 +36,7 @@ def train(params, number):
 
 turns.serve([prepare, train])
 """
+pytestmark = pytest.mark.thorough
 FIGURES = ("prepare", "store", "train", "evaluate")
 
 

@@ -1,7 +1,6 @@
 """Comparing two revisions: the arithmetic, the false alarms, and the script in a git repository."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -168,9 +167,9 @@ def repository(tmp_path_factory) -> Path:
 def run(folder: Path, *args: str) -> subprocess.CompletedProcess:
     """Run the script by its path, as its first line says."""
     return subprocess.run(
-        [sys.executable, "-m", "asr", "compare", *args],
+        ["python", "-m", "asr", "compare", *args],
         cwd=folder,
-        env={**ENVIRONMENT, "PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "utf-8"},
+        env={**ENVIRONMENT, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         encoding="utf-8",
         check=False,

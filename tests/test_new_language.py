@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -34,7 +33,7 @@ def root(tmp_path_factory):
 
 
 def typed(root, *args: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "asr", "new-language", *args]
+    command = ["python", "-m", "asr", "new-language", *args]
     environment = {**ENVIRONMENT, "PYTHONPATH": str(root)}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
 

@@ -76,16 +76,11 @@ with report_errors("probe", stage=False):
 def probe(tmp_path):
     (tmp_path / "probe.py").write_text(PROBE)
 
-    def start(*args, command=("-m", "probe"), stderr=subprocess.STDOUT, **environment):
+    def start(*args, python="python", command=("-m", "probe"), stderr=subprocess.STDOUT, **environment):
         return subprocess.Popen(
-            [sys.executable, *command, *map(str, args)],
+            [python, *command, *map(str, args)],
             cwd=tmp_path,
-            env={
-                **os.environ,
-                "PYTHONPATH": f"{REPOSITORY}:{tmp_path}",
-                "OMP_NUM_THREADS": "1",
-                **environment,
-            },
+            env={**os.environ, "PYTHONPATH": f"{REPOSITORY}:{tmp_path}", **environment},
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -106,7 +101,7 @@ def test_one_process_is_just_this_one(probe):
 
 
 def test_two_are_started_and_know_each_other(probe):
-    assert said(probe(2)) == ["0 of 2 main", "1 of 2 not main", "[0, 0, 1, 10]"]
+    assert said(probe(2, python=sys.executable)) == ["0 of 2 main", "1 of 2 not main", "[0, 0, 1, 10]"]
 
 
 def test_torchrun_may_start_them_and_then_says_how_many(probe):
@@ -153,7 +148,7 @@ def test_a_defect_keeps_its_traceback_and_the_others_are_silent(probe):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_ending_the_launcher_ends_them_all(probe, number, code):
-    process = probe(2, "sleep")
+    process = probe(2, "sleep", python=sys.executable)
     for _ in range(2):
         while " of 2 " not in process.stdout.readline():
             assert process.poll() is None

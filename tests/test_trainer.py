@@ -6,12 +6,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from transformers import TrainerCallback
 
 from asr.model import whisper
 from asr.params import Train, load_params
 from asr.training import adaptation
 from asr.training.arguments import make_trainer, resolve_precision, training_arguments
-from asr.training.batches import NO_LOSS
+from asr.training.batches import NO_LOSS, EpochSampler
 from asr.training.trainer import TokenLoss
 from tests.recipes import REPOSITORY
 
@@ -70,30 +71,57 @@ def test_the_same_again_is_the_same_to_the_last_bit(plain, tmp_path):
     assert largest_difference(plain[1], trained(tmp_path)[1]) == 0
 
 
-# Switches with a test of their own in test_adaptation.py or below are here too: this is the proof that the
-# trainer is handed them.
+# Whose effects have tests of their own in test_adaptation.py: this is the proof that training has them.
 @pytest.mark.parametrize(
     "change",
     [
-        {"seed": 43},
-        {"learning_rate": 2e-3},
-        {"lr_scheduler_type": "cosine"},
-        {"warmup_steps": 2},
-        {"weight_decay": 0.5},
-        {"max_grad_norm": 0.01},
-        {"label_smoothing_factor": 0.1},
         {"dropout": 0.1},
         {"attention_dropout": 0.1},
         {"activation_dropout": 0.1},
-        {"freeze_encoder": True},
         {"spec_augment": {"mask_time_prob": 0.3}},
         {"spec_augment": {"mask_feature_prob": 0.3}},
-        {"lora": {"r": 4}},
     ],
     ids=str,
 )
-def test_a_switch_changes_what_is_learned(plain, tmp_path, change):
-    assert largest_difference(plain[1], trained(tmp_path, **change)[1]) > 1e-6
+def test_what_is_random_acts_on_the_first_loss(plain, tmp_path, change):
+    losses = trained(tmp_path, max_steps=1, eval_steps=1, save_steps=1, **change)[2]
+    assert losses[0] != plain[2][0]  # of the same rows and weights
+
+
+@pytest.mark.parametrize(
+    ("change", "is_trained"),
+    [
+        ({}, lambda name: name != "model.encoder.embed_positions.weight"),
+        ({"freeze_encoder": True}, lambda name: not name.startswith("model.encoder.")),
+        ({"lora": {"r": 4}}, lambda name: name.endswith(("q_proj.weight", "v_proj.weight"))),
+    ],
+    ids=["all", "frozen encoder", "adapters"],
+)
+def test_only_what_is_to_be_trained_moves(tmp_path, change, is_trained):
+    before, after = whisper.load_model(BASE).state_dict(), trained(tmp_path, **change)[1]
+    moved = {name for name in before if not torch.equal(after[name], before[name])}
+    assert moved and moved == {name for name in before if is_trained(name)}
+
+
+def test_the_seed_gives_the_order_of_the_rows(tmp_path):
+    for seed in (42, 43):
+        sampler = trainer_for(tmp_path, params(seed=seed))._get_train_sampler()
+        assert list(sampler) == list(EpochSampler(22, 4, seed))
+    assert list(EpochSampler(22, 4, 42)) != list(EpochSampler(22, 4, 43))
+
+
+def test_gradients_are_clipped(tmp_path):
+    norms = []
+
+    class Norm(TrainerCallback):
+        def on_pre_optimizer_step(self, args, state, control, model, **kwargs):
+            gradients = [p.grad for p in model.parameters() if p.grad is not None]
+            norms.append(torch.nn.utils.get_total_norm(gradients).item())
+
+    trainer = trainer_for(tmp_path, params(max_grad_norm=0.01))
+    trainer.add_callback(Norm())
+    trainer.train()
+    assert norms == pytest.approx([0.01] * 3, rel=1e-3)
 
 
 def test_recomputed_activations_change_nothing_but_memory(plain, tmp_path):
@@ -118,10 +146,19 @@ def test_decay_draws_weights_to_zero(plain, tmp_path):
     assert decayed[name].norm() < 0.95 * plain[1][name].norm()
 
 
-def test_the_rate_follows_its_schedule(tmp_path):
-    trainer, _, _ = trained(tmp_path, lr_scheduler_type="linear", max_steps=4, eval_steps=4, save_steps=4)
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"lr_scheduler_type": "linear"}, [1e-3, 7.5e-4, 5e-4, 2.5e-4]),
+        ({"lr_scheduler_type": "cosine"}, [1e-3, 8.536e-4, 5e-4, 1.464e-4]),
+        ({"warmup_steps": 2, "learning_rate": 2e-3}, [0, 1e-3, 2e-3, 2e-3]),
+    ],
+    ids=str,
+)
+def test_the_rate_follows_its_schedule(tmp_path, change, expected):
+    trainer, _, _ = trained(tmp_path, max_steps=4, eval_steps=4, save_steps=4, **change)
     rates = [entry["learning_rate"] for entry in trainer.state.log_history if "loss" in entry]
-    assert rates == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4])
+    assert rates == pytest.approx(expected, rel=1e-3)
 
 
 def outputs_of(logits):
@@ -149,6 +186,7 @@ def test_label_smoothing_leaves_the_validation_loss_alone(tmp_path):
         trainer = trainer_for(tmp_path, params(label_smoothing_factor=smoothing))
         losses.append(trainer.evaluate()["eval_loss"])
     assert losses[0] == losses[1]
+    assert trainer.compute_loss_func.label_smoothing == 0.3
 
 
 # A threshold that nothing passes: the first look is the best, and each one after it counts.

@@ -44,9 +44,9 @@ def transcribe(tmp_path):
     def run(*args, code=0, input=b"", environment=None):
         model = () if "--model" in args else ("--model", BASE, "--language", "sinhalese")
         done = subprocess.run(
-            [sys.executable, "-m", "asr", "transcribe", *map(str, (*args, *model))],
+            ["python", "-m", "asr", "transcribe", *map(str, (*args, *model))],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"} | (environment or {}),
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | (environment or {}),
             input=input,
             capture_output=True,
         )
@@ -58,7 +58,7 @@ def transcribe(tmp_path):
 
 def test_short_clips_get_the_text_that_the_stage_writes(transcribe, clips):
     folder, expected = clips
-    output, _ = transcribe(folder, "--format", "json")
+    output, _ = transcribe(folder, "--format", "json", python=sys.executable)
     heard = {line["recording"]: line["text"] for line in map(json.loads, output.splitlines())}
     assert heard == {str(folder / name): text for name, text in expected.items()}
 

@@ -1,7 +1,6 @@
 """What a training's use of the device is computed from: operations that were done, time that was waited."""
 
 import subprocess
-import sys
 import time
 
 import pytest
@@ -53,7 +52,7 @@ def test_operations_of_the_first_steps_and_waiting_in_the_others(tmp_path):
 
 
 def test_a_recipe_shows_its_figures(finished):
-    command = [sys.executable, "-m", "benchmarks.utilization", "--recipe", str(finished.folder)]
+    command = ["python", "-m", "benchmarks.utilization", "--recipe", str(finished.folder)]
     done = subprocess.run([*command, "--steps", "2"], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()[-9:]
@@ -67,6 +66,6 @@ def test_a_recipe_shows_its_figures(finished):
 
 
 def test_a_recipe_without_data_says_what_to_run(recipe):
-    command = [sys.executable, "-m", "benchmarks.utilization", "--recipe", str(recipe.folder)]
+    command = ["python", "-m", "benchmarks.utilization", "--recipe", str(recipe.folder)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 2 and "run `dvc repro filter`" in done.stderr
