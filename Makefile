@@ -18,7 +18,6 @@ PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-chec
 sample: .venv/installed
 	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
 	@.venv/bin/asr card --recipe sample
-	@.venv/bin/python -m asr.evaluation.summary sample
 
 # Several files at a time. A thread each: two torch processes that share two cores slow each other tenfold.
 test: .venv/installed

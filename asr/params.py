@@ -1,23 +1,33 @@
 """`params.yaml`, checked: one frozen model per section, no defaults, every mistake reported at once.
 
 DVC sees a change of a parameter only if it stands in the file, so nothing here has a default.
-PyYAML reads `1e-5` as a string (YAML 1.1 wants `1.0e-5`), and `dvc exp run -S` writes such numbers;
-pydantic turns them into floats.
+The values are under `params` in dvc.yaml, and this module is not among the dependencies of any stage. So it
+must not change an output: validators refuse a value or convert its type, and never put another in its place.
 """
 
 import difflib
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from asr.runtime.secrets import refuse_in_address
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-Place = Annotated[str, AfterValidator(refuse_in_address)]  # a name, a path or an address
+
+
+def _no_address(value: str) -> str:
+    if "://" in value:  # with a login or a signature in it, perhaps, and git keeps params.yaml and dvc.lock
+        raise ValueError(
+            "an address is not accepted, only a name or a path: bring the file with `dvc get-url` or a"
+            " browser, and give its path"
+        )
+    return value
+
+
+Place = Annotated[str, AfterValidator(_no_address)]
 
 
 class Section(BaseModel):
@@ -76,7 +86,7 @@ class Download(Section):
     source: Literal["archive", "mdc", "hub", "folder", "sample"]
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)]  # of all clips; what is bad is in features.PROBLEMS
     locale: str
-    archive: Place  # path or URL of a Common Voice release: .tar, .tar.gz or .zip
+    archive: Place  # path of a Common Voice release: .tar, .tar.gz or .zip
     archive_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     mdc: MdcSource
     hub: HubSource
@@ -214,6 +224,16 @@ class Params(Section):
     evaluate: Evaluate
 
 
+def read_yaml(text: str) -> object:
+    """Read YAML 1.2 as DVC does: `no` and `off` are strings, `1e-5` is a number.
+
+    Raises
+    ------
+    YAMLError: it is not valid YAML.
+    """
+    return YAML(typ="safe").load(text)
+
+
 def load_params(path: str | Path = "params.yaml") -> Params:
     """Read and check all of `params.yaml`.
 
@@ -227,16 +247,16 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"no {path} in {Path.cwd()}: run stages from the repository's root or from sample/"
+            f"no {path} in {Path.cwd()}: go to a recipe's folder, such as the repository's root or sample/"
         )
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Params.model_validate(tree)
-    except yaml.YAMLError as error:
+        return Params.model_validate(read_yaml(path.read_text(encoding="utf-8")))
+    except YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         lines = [_explain(mistake) for mistake in error.errors()]
-        raise ValueError("\n  ".join([f"{path}: {len(lines)} to mend", *lines])) from None
+        errors = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
+        raise ValueError("\n  ".join([f"{path}: {errors}", *lines])) from None
 
 
 def _explain(mistake: dict) -> str:

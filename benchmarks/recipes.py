@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
+from ruamel.yaml import YAML
 
 from asr.audio.decode import decode
+from asr.params import read_yaml
 from asr.tables.corpus import RAW_FEATURES
 from asr.tables.shards import read_shards, write_shards
 
@@ -28,16 +29,16 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 def make_recipe(recipe: Path, changes: list[str], folder: Path) -> None:
     """Copy a recipe's parameters to a folder, with changes such as "train.max_steps=40"."""
-    params = yaml.safe_load((recipe / "params.yaml").read_text(encoding="utf-8"))
+    params = read_yaml((recipe / "params.yaml").read_text(encoding="utf-8"))
     for change in changes:
         name, _, value = change.partition("=")
         section, key = _find(params, name)
-        section[key] = yaml.safe_load(value)
+        section[key] = read_yaml(value)
     params["train"]["eval_steps"] = params["train"]["save_steps"] = params["train"]["max_steps"]
     for section, key in (_find(params, name) for name in PATHS):
         if (recipe / section[key]).exists():
             section[key] = str((recipe / section[key]).resolve())
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    YAML(typ="safe").dump(params, folder / "params.yaml")
 
 
 def _find(params: dict, name: str) -> tuple[dict, str]:

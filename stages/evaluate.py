@@ -1,12 +1,11 @@
 """Score the transcripts of the pretrained and of the fine-tuned model.
 
 Reads   data/transcripts/pretrained.jsonl, data/transcripts/finetuned.jsonl
-        data/filtered/train.csv, data/features/: the sentences that were trained on
+        data/filtered/, data/features/: the sentences that were trained on, the number of validation rows
         data/raw/: the clips that the report plays; metrics/*_curve.csv, which it draws
 Writes  metrics/evaluate.json   error rates of both models, with 95 % intervals
-        metrics/utterances.csv  what both made of each clip, for git and for asr/commands/compare/cli.py
-        metrics/wer_by_*.csv    error rates of parts of the test set, for plots
-        metrics/*.svg           the same, drawn
+        metrics/utterances.csv  what both made of each clip, for git and for `asr compare`
+        metrics/parts/          error rates of parts of the test set, and charts of them and of the training
         report.html             all of it, to look at and to listen to
 
 Apart from transcribing, so that a change to the scoring costs seconds and no GPU.
@@ -16,7 +15,6 @@ package behind itself).
 """
 
 import json
-import logging
 from pathlib import Path
 
 import evaluate
@@ -26,21 +24,21 @@ from asr.evaluation import charts, report
 from asr.evaluation.bootstrap import rate_interval, resample, units
 from asr.evaluation.breakdown import runaways, wer_by_parts
 from asr.evaluation.error_counts import RATES, rounded
+from asr.evaluation.summary import summary
 from asr.evaluation.transcripts import MODELS, Transcript, read_transcripts, require_same_test_set
 from asr.evaluation.utterance_table import PER_REFERENCE, utterance_table
 from asr.params import load_params
 from asr.runtime.errors import report_errors
 from asr.scoring import hf_metric
+from asr.tables.csv_text import to_csv
 from asr.tables.shards import read_shards
-from asr.tables.spreadsheets import to_csv
 
 TRANSCRIPTS = Path("data/transcripts")
-FEATURES, TRAIN = Path("data/features"), Path("data/filtered/train.csv")
+FEATURES, FILTERED = Path("data/features"), Path("data/filtered")
 RAW = Path("data/raw")
 TRAINING_CURVE, VALIDATION_CURVE = Path("metrics/training_curve.csv"), Path("metrics/validation_curve.csv")
 METRICS, TABLE = Path("metrics/evaluate.json"), Path("metrics/utterances.csv")
-REPORT = Path("report.html")
-logger = logging.getLogger("evaluate")
+PARTS, REPORT = Path("metrics/parts"), Path("report.html")
 
 
 def score(transcripts: dict[str, list[Transcript]]) -> dict[str, dict[str, float | int]]:
@@ -70,7 +68,7 @@ def intervals(table: pd.DataFrame, samples: int, seed: int) -> dict[str, dict[st
 
 def read_training_sentences() -> list[str]:
     """Read the sentences of the rows that the filter gave to training."""
-    rows = pd.read_csv(TRAIN, dtype={"id": str}, keep_default_na=False)["row"]
+    rows = pd.read_csv(FILTERED / "train.csv", dtype={"id": str}, keep_default_na=False)["row"]
     return read_shards(FEATURES).select_columns("sentence").select(rows.to_numpy())["sentence"][:]
 
 
@@ -86,7 +84,7 @@ def main() -> None:
     params = load_params()
     transcripts = {model: read_transcripts(TRANSCRIPTS / f"{model}.jsonl") for model in MODELS}
     require_same_test_set(transcripts["pretrained"], transcripts["finetuned"])
-    for path, stage in ((TRAIN, "filter"), (TRAINING_CURVE, "train"), (VALIDATION_CURVE, "train")):
+    for path, stage in ((FILTERED, "filter"), (TRAINING_CURVE, "train"), (VALIDATION_CURVE, "train")):
         if not path.exists():
             raise FileNotFoundError(f"no {path}: run `dvc repro {stage}` or `dvc pull`")
 
@@ -101,30 +99,21 @@ def main() -> None:
 
     drawn = charts.draw(parts, pd.read_csv(TRAINING_CURVE), pd.read_csv(VALIDATION_CURVE))
     audio = read_audio([id for ids in report.choose(table).values() for id in ids])
-    page = report.render(metrics, table, transcripts, parts["wer_by_trait"], drawn, audio)
+    page = report.render(metrics, table, transcripts, parts["trait"], drawn, audio)
 
     written = {
         METRICS: json.dumps(metrics, indent=2) + "\n",
         TABLE: to_csv(table),
         REPORT: page,
-        **{Path(f"metrics/{name}.csv"): to_csv(rows) for name, rows in parts.items()},
-        **{Path(f"metrics/{name}.svg"): svg for name, svg in drawn.items()},
+        **{PARTS / f"{name}.csv": to_csv(rows) for name, rows in parts.items()},
+        **{PARTS / f"{name}.svg": svg for name, svg in drawn.items()},
     }
     for path, text in written.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
 
-    speakers = table.speaker[table.speaker != ""].nunique()
-    logger.info("%d utterances, %d speakers", len(table), speakers)
-    if speakers < 2:
-        logger.warning("fewer than two known speakers: intervals are resampled by utterance, and too narrow")
-    print(f"{len(table)} utterances, {table.reference_words.sum()} words, pretrained → fine-tuned (95 %):")
-    for rate in ("wer", "cer"):
-        shown = [
-            f"{x[rate]:6.2f} % ({x[f'{rate}_ci95_low']:.2f} to {x[f'{rate}_ci95_high']:.2f})"
-            for x in metrics.values()
-        ]
-        print(f"  {rate.upper()}  {' → '.join(shown)}")
+    n_validation = len(pd.read_csv(FILTERED / "validation.csv"))
+    print(summary(metrics, table, n_validation, REPORT))
 
 
 if __name__ == "__main__":

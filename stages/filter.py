@@ -26,7 +26,7 @@ from asr.params import load_params
 from asr.runtime.errors import report_errors
 from asr.scoring.text import has_controls
 from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, select_rows
-from asr.tables import spreadsheets
+from asr.tables.csv_text import to_csv
 from asr.tables.features import METADATA, PROBLEMS
 from asr.tables.shards import read_shards
 
@@ -108,7 +108,7 @@ def write_dropped(rows: pd.DataFrame) -> None:
     details = [_detail(row) for row in dropped.itertuples()]
     table = dropped[["id", "split", "reason"]].assign(detail=details)
     DROPPED.parent.mkdir(parents=True, exist_ok=True)
-    DROPPED.write_text(spreadsheets.to_csv(table), encoding="utf-8", newline="\n")
+    DROPPED.write_text(to_csv(table), encoding="utf-8", newline="\n")
 
 
 def _detail(row: tuple) -> str:

@@ -1,7 +1,22 @@
-import pytest
+import os
+import pickle
+import shutil
+import subprocess
 
+import pytest
+from filelock import FileLock
+
+from tests import fork_server
 from tests.recipes import Recipe
-from tests.repositories import Repository, build
+from tests.repositories import ENVIRONMENT, Repository, build
+
+
+def pytest_configure(config):
+    """Let `python` and `dvc` be those of a fork server, one for all of pytest's processes."""
+    if not hasattr(config, "workerinput"):
+        os.environ["FORKS"] = str(fork_server.start())
+    for environment in (os.environ, ENVIRONMENT):
+        environment["PATH"] = f"{os.environ['FORKS']}:{environment['PATH']}"
 
 
 def pytest_collection_modifyitems(items):
@@ -25,27 +40,56 @@ def online(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A small recipe of which every stage has run, for tests that only look."""
-    recipe = Recipe(tmp_path_factory.mktemp("finished"), {})
-    recipe.output = {
-        stage: recipe.run(stage) for stage in ("download", "pretrained", "featurize", "filter", "train")
-    }
-    for name, model in (("pretrained", "data/pretrained"), ("finetuned", "data/model")):
-        recipe.output[name] = recipe.run("transcribe", model, f"data/transcripts/{name}.jsonl")
-    recipe.output["evaluate"] = recipe.run("evaluate")
-    return recipe
+def once(tmp_path_factory, worker_id):
+    """A function that has something made in a folder, by the first of pytest's processes that wants it."""
+    own = tmp_path_factory.getbasetemp()
+    root = own if worker_id == "master" else own.parent
+
+    def once(name, make):
+        folder, made = root / name, root / f"{name}.pickle"
+        with FileLock(root / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what a failure has left
+                folder.mkdir()
+                made.write_bytes(pickle.dumps(make(folder)))
+            return pickle.loads(made.read_bytes())
+
+    return once
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory):
+def finished(once):
+    """A small recipe of which every stage has run, for tests that only look."""
+
+    def make(root):
+        recipe = Recipe(root, {})
+        recipe.output = {
+            stage: recipe.run(stage) for stage in ("download", "pretrained", "featurize", "filter", "train")
+        }
+        for name, model in (("pretrained", "data/pretrained"), ("finetuned", "data/model")):
+            recipe.output[name] = recipe.run("transcribe", model, f"data/transcripts/{name}.jsonl")
+        recipe.output["evaluate"] = recipe.run("evaluate")
+        return recipe
+
+    return once("finished", make)
+
+
+@pytest.fixture(scope="session")
+def repository(once, tmp_path_factory):
     """A repository in which `dvc repro` has run and all is committed; a test leaves it as it was."""
-    root = tmp_path_factory.mktemp("repository")
-    recipe = build(root, {})
-    repository = Repository(root)
-    repository.recipe = recipe
-    repository.run("dvc", "repro")
-    repository.commit()
+
+    def make(root):
+        repository = Repository(root)
+        repository.recipe = build(root, {})
+        repository.run("dvc", "repro")
+        repository.commit()
+        return repository
+
+    made, own = once("repository", make), tmp_path_factory.mktemp("own") / "repository"
+    subprocess.run(["cp", "-a", made.root, own], check=True)
+    repository = Repository(own)
+    repository.recipe = made.recipe
+    repository.recipe.folder = repository.folder
     return repository
 
 

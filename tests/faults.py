@@ -63,7 +63,7 @@ FAULTS = {
         mounts=True,
     ),
     "disk full for checkpoints": Fault(
-        lambda case: provoke.full(case, "checkpoints", 20_000_000),
+        lambda case: provoke.full(case, "recipe/checkpoints", 20_000_000),
         says=r"no room to write in .*goes on from checkpoint-\d",
         stages=["train"],
         mounts=True,
@@ -73,7 +73,7 @@ FAULTS = {
         says="Permission denied.*let this user read and write there",
     ),
     "checkpoints/ not writable": Fault(
-        lambda case: provoke.not_writable(case, "checkpoints"),
+        lambda case: provoke.not_writable(case, "recipe/checkpoints"),
         says="Permission denied.*let this user read and write there",
         stages=["train"],
     ),

@@ -163,7 +163,7 @@ def disturbed(recipe: Recipe, seconds: dict[str, float], kills: int, seed: int, 
 
 def last_step(recipe: Recipe) -> int:
     """Return the step of the last checkpoint that is marked whole; 0 if there is none."""
-    marks = recipe.folder.parent.glob("checkpoints/*/checkpoint-*/whole")
+    marks = recipe.folder.glob("checkpoints/*/checkpoint-*/whole")
     return max((int(mark.parent.name.split("-")[1]) for mark in marks), default=0)
 
 
@@ -182,8 +182,7 @@ def results(recipe: Recipe) -> dict[str, bytes]:
 
 def left_over(recipe: Recipe) -> list[str]:
     """List what a killed run has left half written."""
-    root = recipe.folder.parent
-    return [str(file) for place in ("recipe/data", "checkpoints") for file in (root / place).rglob("*.part")]
+    return [str(file) for name in ("data", "checkpoints") for file in (recipe.folder / name).rglob("*.part")]
 
 
 def main() -> None:

@@ -34,10 +34,12 @@ def make(root: Path) -> Path:
     """Make a repository with a recipe in `sample/`, all of it committed; returns the recipe's folder."""
     recipe = root / "sample"
     shutil.copytree(SAMPLE / "metrics", recipe / "metrics")
-    for name in ("dvc.yaml", "params.yaml"):
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy(SAMPLE / name, recipe)
-    for name in (".gitignore", ".dvcignore"):
-        shutil.copy(REPOSITORY / name, root)
+    shutil.copytree(SAMPLE / ".dvc", recipe / ".dvc", ignore=shutil.ignore_patterns("tmp"))
+    for code in ("asr", "stages"):  # dvc.yaml names them
+        shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / ".gitignore", root)
     model = recipe / "data/model"
     model.mkdir(parents=True)
     for name in MODEL:
@@ -45,8 +47,7 @@ def make(root: Path) -> Path:
     lock = (SAMPLE / "dvc.lock").read_text()
     trained = re.search(r"- path: data/model\n +hash: md5\n +md5: (\S+)", lock)[1]
     (recipe / "dvc.lock").write_text(lock.replace(trained, folder_md5(model)))
-    for command in (["git", "init", "-q", "-b", "main"], ["dvc", "init", "-q"]):
-        subprocess.run(command, cwd=root, env=ENVIRONMENT, check=True)
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, env=ENVIRONMENT, check=True)
     git(root, "add", ".")
     git(root, "commit", "-q", "-m", "a run")
     return recipe

@@ -2,8 +2,8 @@
 
 import copy
 import os
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import yaml
@@ -44,11 +44,14 @@ class Recipe:
     """A folder like sample/, beside links to this repository's asr/ and stages/."""
 
     def __init__(self, root: Path, changes: dict) -> None:
-        self.folder = root / "recipe"
+        self.folder, self.python = root / "recipe", "python"
         self.folder.mkdir()
         for code in ("asr", "stages"):
             (root / code).symlink_to(REPOSITORY / code)
-        (self.folder / "dvc.yaml").write_text((REPOSITORY / "sample/dvc.yaml").read_text())
+        for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(REPOSITORY / "sample" / name, self.folder / name)
+        (self.folder / ".dvc/config.local").write_text("[core]\nno_scm = true\n")  # there is no git here
         self.params = yaml.safe_load((REPOSITORY / "sample/params.yaml").read_text())
         self.set(SMALL | changes)
 
@@ -67,14 +70,11 @@ class Recipe:
             (self.folder / "data" / name).symlink_to(finished.folder / "data" / name)
 
     def start(self, stage: str, *args: str, **environment: str) -> subprocess.Popen:
-        """Start a stage as dvc.yaml does."""
+        """Start a stage as dvc.yaml does; `python` is the fork server's (fork_server.py)."""
         return subprocess.Popen(
-            [sys.executable, "-m", f"stages.{stage}", *args],
+            [self.python, "-m", f"stages.{stage}", *args],
             cwd=self.folder,
-            # A thread, or what is compared to the last bit was added up in another order.
-            env={
-                **os.environ, "PYTHONPATH": "..", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **environment
-            },
+            env={**os.environ, "PYTHONPATH": "..", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import yaml
@@ -15,10 +14,7 @@ ENVIRONMENT = {
     # Nobody's own settings: hooks, signatures, a language of messages.
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
-    "LC_ALL": "C.UTF-8",
     "DVC_NO_ANALYTICS": "1",
-    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    "HF_HUB_OFFLINE": "1",
     **{
         f"GIT_{role}_{what}": "test@example.org"
         for role in ("AUTHOR", "COMMITTER")
@@ -34,11 +30,9 @@ def build(root: Path, changes: dict) -> Recipe:
     for code in ("asr", "stages"):
         (root / code).unlink()
         shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (".gitignore", ".dvcignore"):
-        shutil.copy(REPOSITORY / name, root / name)
-    for command in (["git", "init", "-q", "-b", "main"], ["dvc", "init", "-q"]):
-        subprocess.run(command, cwd=root, env=ENVIRONMENT, check=True)
-    shutil.copy(REPOSITORY / ".dvc/config", root / ".dvc/config")
+    (recipe.folder / ".dvc/config.local").unlink()
+    shutil.copy(REPOSITORY / ".gitignore", root / ".gitignore")
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, env=ENVIRONMENT, check=True)
     return recipe
 
 

@@ -26,7 +26,7 @@ def serving(answer: Callable[[Handler], None]) -> Iterator[str]:
             self.send_header("Connection", "close")
             super().end_headers()
 
-        do_POST = do_PUT = do_HEAD = do_CONNECT = do_GET
+        do_POST = do_PUT = do_HEAD = do_GET
 
         def log_message(self, *args: object) -> None:
             pass
@@ -52,10 +52,10 @@ def unused_port() -> int:
     raise OSError("no port is free")
 
 
-def reply(handler: Handler, status: int, body: bytes | dict = b"", reason: str | None = None, **headers: str):
+def reply(handler: Handler, status: int, body: bytes | dict = b"", **headers: str):
     """Answer with a status, headers (underscores for hyphens) and bytes or JSON."""
     data = json.dumps(body).encode() if isinstance(body, dict | list) else body
-    handler.send_response(status, reason)
+    handler.send_response(status)
     for name, value in {"Content-Length": str(len(data)), **headers}.items():
         handler.send_header(name.replace("_", "-"), value)
     handler.end_headers()
@@ -66,20 +66,18 @@ def reply(handler: Handler, status: int, body: bytes | dict = b"", reason: str |
 class Files:
     """Serves one file at every path, as a good server does; `faults` go wrong first, one for each request.
 
-    A fault is called with the handler and the first byte asked for. `asked` has the Range and If-Range of
-    each request.
+    A fault is called with the handler and the first byte asked for. `asked` has the Range of each request.
     """
 
-    def __init__(self, data: bytes, ranges: bool = True, **headers: str) -> None:
-        self.data, self.ranges, self.headers = data, ranges, headers or {"ETag": '"1"'}
+    def __init__(self, data: bytes) -> None:
+        self.data, self.ranges = data, True
         self.faults: deque[Callable[[Handler, int], None]] = deque()
-        self.asked: list[tuple[str | None, str | None]] = []
+        self.asked: list[str | None] = []
 
     def __call__(self, handler: Handler) -> None:
-        wanted, only_if = handler.headers.get("Range"), handler.headers.get("If-Range")
-        self.asked.append((wanted, only_if))
-        current = only_if in (None, *self.headers.values())
-        start = int(wanted[6:-1]) if wanted and self.ranges and current else 0
+        wanted = handler.headers.get("Range")
+        self.asked.append(wanted)
+        start = int(wanted[6:-1]) if wanted and self.ranges else 0
         if self.faults:
             self.faults.popleft()(handler, start)
         else:
@@ -91,8 +89,6 @@ class Files:
         if start and start >= total:
             return reply(handler, 416, Content_Range=f"bytes */{total}")
         handler.send_response(206 if start else 200)
-        for name, value in self.headers.items():
-            handler.send_header(name.replace("_", "-"), value)
         handler.send_header("Content-Length", str(total - start))
         if start:
             handler.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
@@ -104,6 +100,6 @@ class Files:
         return lambda handler, start: self.send(handler, start, start + after)
 
 
-def says(status: int, body: bytes | dict = b"", reason: str | None = None, **headers: str):
+def says(status: int, body: bytes | dict = b"", **headers: str):
     """Make a fault: a status instead of the file."""
-    return lambda handler, start: reply(handler, status, body, reason, **headers)
+    return lambda handler, start: reply(handler, status, body, **headers)

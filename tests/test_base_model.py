@@ -45,10 +45,10 @@ def test_once_fetched_it_takes_no_network(online):
     load(revision=COMMIT)
 
 
-def test_a_transfer_that_breaks_off_goes_on_from_there(online):
+def test_a_transfer_that_breaks_off_goes_on_from_there(online, tmp_path):
     hub = online(Hub(FILES))
     hub.faults.extend([hub.breaks(100)] * 5)
-    load()
+    assert saved(load(), tmp_path / "1") == saved(load(str(BASE)), tmp_path / "2")
 
 
 def test_a_transfer_that_breaks_off_for_good_is_gone_on_with_by_the_next_run(online):

@@ -22,13 +22,13 @@ EMPTY = PARTS.iloc[:0].rename(columns={"from_s": "speaker"})
 
 def draw(speakers: pd.DataFrame) -> dict[str, str]:
     parts = {
-        "wer_by_duration": PARTS,
-        "wer_by_words": PARTS.assign(from_s=[0, 3]),
-        "wer_by_times_seen": PARTS.assign(from_s=[0, 1]),
+        "duration": PARTS,
+        "words": PARTS.assign(from_s=[0, 3]),
+        "times_seen": PARTS.assign(from_s=[0, 1]),
     }
     training = pd.DataFrame({"step": [25, 50], "loss": [2.0, 1.0]})
     validation = pd.DataFrame({"step": [50], "loss": [1.5], "wer": [40.0]})
-    return charts.draw(parts | {"wer_by_speaker": speakers}, training, validation)
+    return charts.draw(parts | {"speaker": speakers}, training, validation)
 
 
 def letters(svg: str) -> set[str]:
@@ -39,10 +39,10 @@ def letters(svg: str) -> set[str]:
 def test_charts_say_what_they_show() -> None:
     found = {name: letters(svg) for name, svg in draw(PARTS.assign(from_s=["a", "b"])).items()}
     assert {"loss", "step", "validation WER, %", "training", "validation"} <= found["training_curve"]
-    assert {"0-2", "4-6", "3 clips", "7 clips", "pretrained", "fine-tuned"} <= found["wer_by_duration"]
-    assert {"0-2", "3-5"} <= found["wer_by_words"]
-    assert {"0", "1-4"} <= found["wer_by_times_seen"]
-    assert {"pretrained WER, %", "fine-tuned WER, %"} <= found["wer_by_speaker"]
+    assert {"0-2", "4-6", "3 clips", "7 clips", "pretrained", "fine-tuned"} <= found["duration"]
+    assert {"0-2", "3-5"} <= found["words"]
+    assert {"0", "1-4"} <= found["times_seen"]
+    assert {"pretrained WER, %", "fine-tuned WER, %"} <= found["speaker"]
 
 
 def test_charts_repeat_to_the_byte() -> None:
@@ -50,7 +50,7 @@ def test_charts_repeat_to_the_byte() -> None:
 
 
 def test_inline_takes_the_page_s_ink() -> None:
-    svg = draw(EMPTY)["wer_by_duration"]
+    svg = draw(EMPTY)["duration"]
     within = charts.inline(svg)
     assert svg.startswith("<?xml") and within.startswith("<svg")
     assert charts.INK in svg and charts.INK not in within

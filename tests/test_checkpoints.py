@@ -18,9 +18,10 @@ def stage(tmp_path, monkeypatch):
     (tmp_path / "data/rows").mkdir(parents=True)
     (tmp_path / "data/rows/a.arrow").write_text("rows")
     (tmp_path / "train.py").write_text("code")
-    (tmp_path / "dvc.yaml").write_text(
-        yaml.safe_dump({"stages": {"train": {"deps": ["train.py", "data/rows"], "params": ["train"]}}})
-    )
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\nno_scm = true\n")
+    train = {"cmd": "python", "deps": ["${code}/train.py", "data/rows"], "params": ["train"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"vars": [{"code": "."}], "stages": {"train": train}}))
     (tmp_path / "params.yaml").write_text("train: {seed: 1}\ntranscribe: {num_beams: 1}\n")
     return tmp_path
 
@@ -39,6 +40,19 @@ def test_what_decides_the_training_decides_the_folder(stage):
         (stage / name).write_text(before)
     (stage / "data/rows/b.arrow").write_text("more")
     assert checkpoint_folder("train", {"torch": "2"}) != original
+
+
+def test_a_dependency_that_does_not_exist_is_an_error(stage):
+    (stage / "train.py").unlink()
+    with pytest.raises(FileNotFoundError, match="train.py.*dvc.yaml says that train depends on it"):
+        checkpoint_folder("train", {})
+
+
+def test_outside_of_a_dvc_repository_there_is_none(stage):
+    (stage / ".dvc/config").unlink()
+    (stage / ".dvc").rmdir()
+    with pytest.raises(ValueError, match="checkpoints of train: .*not inside of a DVC repository"):
+        checkpoint_folder("train", {})
 
 
 def test_under_dvc_the_folder_is_in_the_root(stage, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from asr.commands.compare.comparison import Change, compare, most_changed, require_same_test_set
 from asr.evaluation.transcripts import Transcript
 from asr.evaluation.utterance_table import utterance_table
-from asr.tables.spreadsheets import to_csv
+from asr.tables.csv_text import to_csv
 from tests.recipes import REPOSITORY
 from tests.repositories import ENVIRONMENT
 

@@ -1,9 +1,14 @@
 """The commands that people use, on a small recipe in a repository of its own."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides
+
+from asr.params import load_params
+from tests.recipes import REPOSITORY
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +50,49 @@ def test_a_changed_parameter_reruns_what_depends_on_it(repository, change, stage
     assert repository.repro() == stages
 
 
-def test_a_change_to_the_scoring_reruns_evaluate_only(repository):
+def test_a_change_to_the_evaluation_reruns_evaluate_only(repository):
     code = repository.root / "asr/evaluation/error_counts.py"
     code.write_text(code.read_text() + "\n# changed\n")
     assert repository.repro() == ["evaluate"]
+
+
+@pytest.mark.parametrize(
+    ("file", "stale"),
+    [
+        ("asr/runtime/errors.py", []),
+        ("asr/params.py", []),
+        ("asr/audio/decode.py", ["evaluate", "featurize", "train"]),
+    ],
+)
+def test_a_changed_text_makes_stale_what_depends_on_it(repository, file, stale):
+    code = repository.root / file
+    code.write_text(code.read_text() + "\n# changed\n")
+    assert sorted(json.loads(repository.run("dvc", "status", "--json"))) == stale
+
+
+def test_nothing_is_said_of_another_recipe(repository, tmp_path):
+    """Which has not run, and lies beside this one: each is a DVC repository of its own."""
+    other = repository.root / "other"
+    shutil.copytree(REPOSITORY / "sample", other, ignore=shutil.ignore_patterns("data", "base", "tmp"))
+    try:
+        repository.run("dvc", "remote", "add", "--local", "-d", "store", str(tmp_path))
+        for command in ("status", "push", "pull", "metrics diff HEAD", "plots show --json"):
+            assert "other" not in repository.run("dvc", *command.split()), command
+    finally:
+        shutil.rmtree(other)
+        repository.run("dvc", "remote", "remove", "--local", "store")
+
+
+def test_values_are_what_they_were_after_an_override(repository):
+    """`dvc exp run -S` writes all of params.yaml anew, in YAML 1.2."""
+    repository.recipe.set({"download.locale": "no"})
+    overrides = ["learning_rate=2e-5", "speed_perturbation=[0.9,1.0]", "early_stopping_patience=null"]
+    apply_overrides(str(repository.folder), "params.yaml", [f"train.{override}" for override in overrides])
+    params = load_params(repository.folder / "params.yaml")
+    assert params.download.locale == "no"
+    assert params.train.learning_rate == 2e-5
+    assert params.train.speed_perturbation == [0.9, 1.0]
+    assert params.train.early_stopping_patience is None
 
 
 def test_a_comment_in_featurize_reruns_featurize_only(repository):

@@ -51,7 +51,7 @@ def page() -> str:
     training = pd.DataFrame({"step": [25, 50], "loss": [2.0, 1.0]})
     drawn = charts.draw(parts, training, training.assign(wer=[50.0, 40.0]))
     audio = {c.id: clip("MP3") for c in both["finetuned"]}
-    return report.render(rates, table, both, parts["wer_by_trait"], drawn, audio)
+    return report.render(rates, table, both, parts["trait"], drawn, audio)
 
 
 def test_choose() -> None:

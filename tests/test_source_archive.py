@@ -237,5 +237,6 @@ def test_the_checksum_is_checked_and_a_mismatch_deletes_nothing(tmp_path):
 def test_a_missing_archive_lists_the_ways_on(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         archive.clips(str(tmp_path / "none.tar.gz"), None, "dv", False)  # before the first clip is asked for
-    for way in (str(tmp_path), "MDC_API_KEY", "download.source=hub", "download.source=folder", "make sample"):
+    fetch = f"`dvc get-url https://… {tmp_path}/none.tar.gz`"
+    for way in (fetch, "MDC_API_KEY", "download.source=hub", "download.source=folder", "make sample"):
         assert way in str(error.value)

@@ -7,7 +7,7 @@ import datacollective
 import pytest
 from datacollective.errors import DownloadError
 
-from asr.sources import mdc, resume
+from asr.sources import mdc
 from tests.corpora import release, write_archive
 from tests.servers import Files, reply, says, serving
 
@@ -51,7 +51,7 @@ class Platform:
 @pytest.fixture
 def platform(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(resume, "WAITS_S", (0, 0))
+    monkeypatch.setattr(mdc, "WAITS_S", (0, 0))
     padding = ("cv-corpus-1.0/README", random.Random(0).randbytes(400_000))
     platform = Platform(write_archive(tmp_path / "made.tar.gz", [*release(), padding]).read_bytes())
     with serving(platform) as url:
@@ -97,8 +97,7 @@ def test_it_is_downloaded_once_and_never_unpacked(platform):
 def test_a_transfer_that_breaks_off_goes_on_from_there_with_another_link(platform, times):
     platform.files.faults.extend([platform.files.breaks(CHUNK_BYTES + 1000)] * times)
     assert read() == FIVE
-    ranges = [wanted for wanted, _ in platform.files.asked]
-    assert ranges == [None, *(f"bytes={n * CHUNK_BYTES}-" for n in range(1, times + 1))]
+    assert platform.files.asked == [None, *(f"bytes={n * CHUNK_BYTES}-" for n in range(1, times + 1))]
     assert platform.sessions == times + 1
 
 
@@ -108,7 +107,7 @@ def test_a_later_run_goes_on_too(platform):
         read()
     assert in_corpora() == ["cv-26.tar.gz.checksum", "cv-26.tar.gz.part"]
     assert read() == FIVE
-    assert platform.files.asked[-1][0] == f"bytes={CHUNK_BYTES}-"
+    assert platform.files.asked[-1] == f"bytes={CHUNK_BYTES}-"
 
 
 def test_an_expired_link_is_not_asked_for_ever(platform):
@@ -205,15 +204,9 @@ def test_refusals_say_what_to_do_and_are_not_asked_twice(platform, call, status,
 def test_a_platform_in_trouble_is_asked_again(platform, call, status):
     refuse(platform, call, status, times=2, Retry_After="0")
     assert read() == FIVE
-    refuse(platform, call, status, times=3)
+    refuse(platform, call, status, times=3, Retry_After="3600")
     Path("corpora/cv-26.tar.gz").unlink()
-    with pytest.raises(ConnectionError, match=f"says {status}.*Run again.*make sample"):
-        read()
-
-
-def test_a_long_wait_is_the_user_s(platform):
-    refuse(platform, "session", 429, Retry_After="3600")
-    with pytest.raises(TimeoutError, match="429 Too Many Requests, come back in 60 minutes"):
+    with pytest.raises(ConnectionError, match=rf"says {status} \(Retry-After: 3600\). Run again.*`make"):
         read()
 
 
@@ -237,7 +230,7 @@ def test_no_link_is_in_a_message(platform):
 
 def test_no_network(platform, monkeypatch):
     monkeypatch.setenv("MDC_API_URL", "http://127.0.0.1:9")
-    with pytest.raises(ConnectionError, match="no connection.*make sample"):
+    with pytest.raises(ConnectionError, match=r"no connection \(ConnectionError\)\. Run again.*make sample"):
         read()
 
 

@@ -33,16 +33,16 @@ def wer_by_parts(
 
     Returns
     -------
-    Tables as `wer_by` has them, by the names of their files in metrics/
+    Tables as `wer_by` has them, by the names of their files in metrics/parts/
     """
     seen = times_seen(table.reference, training_sentences)
     known = table[table.speaker != ""]
     return {
-        "wer_by_duration": wer_by(table, lower_edges(table.duration_s, DURATION_S), "from_s"),
-        "wer_by_words": wer_by(table, lower_edges(table.reference_words, WORDS), "from_words"),
-        "wer_by_times_seen": wer_by(table, lower_edges(seen, TIMES_SEEN), "from_times_seen"),
-        "wer_by_trait": wer_by_trait(table, transcripts),
-        "wer_by_speaker": wer_by(known, known.speaker, "speaker"),
+        "duration": wer_by(table, lower_edges(table.duration_s, DURATION_S), "from_s"),
+        "words": wer_by(table, lower_edges(table.reference_words, WORDS), "from_words"),
+        "times_seen": wer_by(table, lower_edges(seen, TIMES_SEEN), "from_times_seen"),
+        "trait": wer_by_trait(table, transcripts),
+        "speaker": wer_by(known, known.speaker, "speaker"),
     }
 
 

@@ -39,22 +39,22 @@ def draw(parts: dict[str, pd.DataFrame], training: pd.DataFrame, validation: pd.
 
     Parameters
     ----------
-    parts: as `asr.breakdown.wer_by_parts` has them
+    parts: as `asr.evaluation.breakdown.wer_by_parts` has them
     training, validation: the curves, as metrics/*_curve.csv have them
 
     Returns
     -------
-    SVG, by the names of their files in metrics/
+    SVG, by the names of their files in metrics/parts/
     """
-    duration, words, seen = (parts[f"wer_by_{name}"] for name in ("duration", "words", "times_seen"))
+    duration, words, seen = (parts[name] for name in ("duration", "words", "times_seen"))
     return {
         "training_curve": training_curve(training, validation),
-        "wer_by_duration": wer_by_part(duration, ranges(DURATION_S), "length of the clip, s"),
-        "wer_by_words": wer_by_part(words, whole_ranges(WORDS), "words in the sentence"),
-        "wer_by_times_seen": wer_by_part(
+        "duration": wer_by_part(duration, ranges(DURATION_S), "length of the clip, s"),
+        "words": wer_by_part(words, whole_ranges(WORDS), "words in the sentence"),
+        "times_seen": wer_by_part(
             seen, whole_ranges(TIMES_SEEN), "times that the sentence's rarest word was trained on"
         ),
-        "wer_by_speaker": wer_by_speaker(parts["wer_by_speaker"]),
+        "speaker": wer_by_speaker(parts["speaker"]),
     }
 
 
@@ -83,7 +83,7 @@ def wer_by_part(rows: pd.DataFrame, names: dict[int, str], label: str) -> str:
 
     Parameters
     ----------
-    rows: as `asr.breakdown.wer_by` has them, lower edges in the first column
+    rows: as `asr.evaluation.breakdown.wer_by` has them, lower edges in the first column
     names: of the parts, by lower edge
     """
     with matplotlib.rc_context(_STYLE):

@@ -23,10 +23,10 @@ EXAMPLES = 8  # utterances of each kind
 _MIME = {"MP3": "audio/mpeg", "WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg"}
 _TITLES = {  # of the charts, in the order in which they stand
     "training_curve": "Training",
-    "wer_by_duration": "WER by length of the clip",
-    "wer_by_words": "WER by number of words",
-    "wer_by_times_seen": "WER by how often the words were trained on",
-    "wer_by_speaker": "WER by speaker: one dot each",
+    "duration": "WER by length of the clip",
+    "words": "WER by number of words",
+    "times_seen": "WER by how often the words were trained on",
+    "speaker": "WER by speaker: one dot each",
 }
 
 
@@ -118,8 +118,8 @@ def render(
     metrics: as in metrics/evaluate.json
     table: as asr/evaluation/utterance_table.py has it
     transcripts: of each model, in the table's order
-    traits: as `asr.breakdown.wer_by_trait` has it
-    charts: SVG, by name, as `asr.charts.draw` has them
+    traits: as `asr.evaluation.breakdown.wer_by_trait` has it
+    charts: SVG, by name, as `asr.evaluation.charts.draw` has them
     audio: encoded clips of the utterances that `choose` chooses, by id
     """
     heard = transcripts["finetuned"]

@@ -1,43 +1,72 @@
-"""Print what a finished recipe measured and where the rest is: python -m asr.evaluation.summary FOLDER"""
+"""What a run ends with on the terminal: error rates, warnings, and where to go on."""
 
-import argparse
-import json
 from pathlib import Path
 
+import pandas as pd
 
-def summary(recipe: Path) -> str:
-    """Lay a recipe's metrics out for a terminal.
+FEW_VALIDATION_CLIPS = 30
+WIDE = 10.0  # points between the ends of a WER's 95 % interval
+MOST = 0.5  # of all word errors
 
-    Raises
-    ------
-    FileNotFoundError: the recipe has not been run.
+
+def summary(
+    metrics: dict[str, dict[str, float | int]], table: pd.DataFrame, n_validation: int, report: Path
+) -> str:
+    """Lay out the error rates of both models, what limits them, and the next commands.
+
+    Parameters
+    ----------
+    metrics: as in metrics/evaluate.json
+    table: as asr/evaluation/utterance_table.py has it
+    n_validation: rows that the checkpoint was chosen on
     """
-    path = recipe / "metrics/evaluate.json"
-    if not path.exists():
-        raise FileNotFoundError(f"no {path}: run `dvc repro` in {recipe}")
-    metrics = json.loads(path.read_text(encoding="utf-8"))
     before, after = metrics["pretrained"], metrics["finetuned"]
+    size = f"{len(table)} clips, {after['reference_words']} words, {_speakers(table)} speakers"
     lines = [
         "",
-        f"{recipe}: {after['utterances']} test clips, {after['reference_words']} words",
-        f"{'':20}{'pretrained':>12}{'fine-tuned':>12}",
+        f"test set: {size}; pretrained → fine-tuned, with 95 % intervals:",
+        *(f"  {rate.upper()}  {_rate(before, rate)} → {_rate(after, rate)}" for rate in ("wer", "cer")),
+        *(f"warning: {text}" for text in warnings(metrics, table, n_validation)),
+        f"report: {report.resolve()} (open it in a browser)",
+        "next: `git add . && git commit` keeps the figures; `asr demo` tries the model; after another run,"
+        " `asr compare HEAD` tells whether it is better",
     ]
-    for name, what in (("wer", "WER, marks kept"), ("wer_ortho", "WER, as written"), ("cer", "CER")):
-        lines.append(f"{what:20}{before[name]:11.2f}%{after[name]:11.2f}%")
-    files = {
-        "report.html": "the report: open it in a browser",
-        "metrics/evaluate.json": "all metrics; compare commits with `dvc metrics diff`",
-        "metrics/utterances.csv": "every test clip: reference, what each model heard, errors",
-        "data/model": "the fine-tuned model, as transformers.pipeline loads it",
-        "data/model/README.md": "its model card",
-    }
-    lines.append("")
-    lines += [f"{recipe / name}: {what}" for name, what in files.items() if (recipe / name).exists()]
-    lines.append(f"plots: cd {recipe} && dvc plots show --open")
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe", type=Path, help="the folder of a dvc.yaml")
-    print(summary(parser.parse_args().recipe))
+def warnings(
+    metrics: dict[str, dict[str, float | int]], table: pd.DataFrame, n_validation: int
+) -> list[str]:
+    """List what a reader of the figures has to know: small sets, and a single clip that decides."""
+    after, found = metrics["finetuned"], []
+    low, high = after["wer_ci95_low"], after["wer_ci95_high"]
+    if high - low > WIDE:
+        found.append(
+            f"the test set is small: the fine-tuned WER may be anything from {low:.1f} to {high:.1f} %;"
+            " a smaller difference between two models cannot be told from chance"
+        )
+    if _speakers(table) < 2:
+        found.append(
+            "fewer than two speakers are known: the intervals are drawn from utterances, and too narrow"
+        )
+    if n_validation < FEW_VALIDATION_CLIPS:
+        found.append(
+            f"the checkpoint was chosen on {n_validation} validation clips, which is little more than"
+            " chance: raise filter.validation_fraction"
+        )
+    errors = table.errors_finetuned
+    if errors.sum() and errors.max() > MOST * errors.sum():
+        found.append(
+            f"clip {table.id[errors.idxmax()]} makes {errors.max()} of {errors.sum()} word errors of the"
+            " fine-tuned model: listen to it in the report"
+        )
+    return found
+
+
+def _rate(metrics: dict[str, float | int], rate: str) -> str:
+    low, high = metrics[f"{rate}_ci95_low"], metrics[f"{rate}_ci95_high"]
+    return f"{metrics[rate]:.2f} % ({low:.2f} to {high:.2f})"
+
+
+def _speakers(table: pd.DataFrame) -> int:
+    return table.speaker[table.speaker != ""].nunique()

@@ -12,7 +12,6 @@ import pandas as pd
 from asr.evaluation.error_counts import score_utterances
 from asr.evaluation.transcripts import MODELS, Transcript
 from asr.scoring.text import orthographic
-from asr.tables.spreadsheets import original
 
 TEXT_COLUMNS = ["id", "speaker", "reference", *(f"hypothesis_{model}" for model in MODELS)]
 PER_REFERENCE = ["reference_words", "reference_chars"]
@@ -60,7 +59,7 @@ def utterance_table(transcripts: dict[str, list[Transcript]]) -> pd.DataFrame:
 
 
 def from_csv(text: str, where: str) -> pd.DataFrame:
-    """Read what `spreadsheets.to_csv` wrote.
+    """Read what `to_csv` of asr/tables/csv_text.py wrote.
 
     Texts stay texts: "null" is a word and "12345678" may be a speaker.
 
@@ -79,4 +78,4 @@ def from_csv(text: str, where: str) -> pd.DataFrame:
             f"{where}: expected the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing."
             " It was written by another version of the project: check it out and run `dvc repro evaluate`"
         )
-    return table.assign(**{column: table[column].map(original) for column in TEXT_COLUMNS})
+    return table

@@ -25,9 +25,8 @@ def report_errors(stage: str, alone: bool = True) -> Iterator[None]:
     Expected are an `OSError` (a file, the disk, the network), wherever it comes from, a disk that is full,
     memory that ran out, a worker that was killed, and a `ValueError` that our own code raises, which says
     what to mend. All else is a defect and keeps its traceback. Unless `alone` is False, a second run of the
-    stage in the same folder waits for the first. Nothing printed from here on has a key or a password in it.
+    stage in the same folder waits for the first. No message has a key in it.
     """
-    secrets.keep_out_of_output()
     logging.basicConfig(format="%(name)s: %(message)s")
     for ours in (stage, "asr"):
         logging.getLogger(ours).setLevel(logging.INFO)
@@ -93,7 +92,7 @@ def _end(message: str) -> NoReturn:
     """End with a message; one of several processes hands it to their launcher, which says it once."""
     if "TORCHELASTIC_ERROR_FILE" in os.environ:
         hand_over(message)
-    sys.exit(message)
+    sys.exit(secrets.redacted(message))
 
 
 def hand_over(message: str) -> NoReturn:

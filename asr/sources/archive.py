@@ -1,10 +1,10 @@
-"""A Common Voice release, tar, gzip or zip, by path or URL, read as it is: nothing is unpacked to disk.
+"""A Common Voice release, tar, gzip or zip, read as it is: nothing is unpacked to disk.
 
 The tables may come after the clips in an archive, and a corpus does not fit in memory, so the archive
 is read twice: once for the tables (which stops as soon as it has them) and once for the clips.
 
-Columns came and went from release to release; those that are used go by their names. The first of all,
-of 2017, is English only, has CSV files, names no speakers, and keeps the clips of each table apart.
+Columns differ between releases, so they are looked up by name. The first release, of 2017, is English only,
+has CSV files, names no speakers, and has a folder of clips for each table.
 """
 
 import hashlib
@@ -12,25 +12,25 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
 
 from asr.sources.containers import members
 from asr.sources.metadata import MAX_TABLE_BYTES, read_table, require_columns
-from asr.sources.resume import fetch
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
 CORPORA = Path("corpora")
-VALIDATED = "validated.tsv"  # lists the clips of the three others too
+VALIDATED = "validated.tsv"  # has the rows of the three others too
 TABLES = {"train.tsv": "train", "dev.tsv": "validation", "test.tsv": "test", VALIDATED: "validated"}
 COLUMNS = {"path": "path", "speaker": "client_id", "sentence": "sentence"}  # of every release since 2019
-# cv_corpus_v1: what it calls valid is all that was validated.
+# cv_corpus_v1; its "valid" clips are the validated ones.
 FIRST_TABLES = {
     "cv-valid-train.csv": "train", "cv-valid-dev.csv": "validation", "cv-valid-test.csv": "test"
 }  # fmt: skip
 FIRST_COLUMNS = {"path": "filename", "speaker": None, "sentence": "text"}
 WAYS_ON = """\
-  - put the release there, or name another with `dvc exp run -S download.archive=/path/to/it.tar.gz`
-  - Mozilla Data Collective: set MDC_API_KEY, accept the dataset's terms there, download.source=mdc
+  - you have the release: move it there, or `dvc exp run -S download.archive=/path/to/it.tar.gz`
+  - it has an address: `dvc get-url https://… {archive}`
+  - Mozilla Data Collective, which has the new releases: accept the dataset's terms there, set MDC_API_KEY
+    and download.source=mdc
   - a dataset repository on the model hub: download.source=hub and download.hub.dataset
   - your own recordings: download.source=folder and download.folder
   - no corpus at all: `make sample` runs the whole pipeline on a synthetic one"""
@@ -42,31 +42,28 @@ def clips(archive: str, sha256: str | None, locale: str, validated: bool) -> Ite
 
     Parameters
     ----------
-    archive: path, or http(s) URL, which is first downloaded to corpora/
+    archive: path of the file
     sha256: 64 hex digits, or None for no check
     locale: the release's folder, such as "dv"
     validated: whether to read the rest of validated.tsv too
 
     Raises
     ------
-    FileNotFoundError: no such archive; lists the ways on.
-    ConnectionError: the URL cannot be reached, or broke off (the next call goes on from there).
+    FileNotFoundError: no such archive; says where to get one.
     ValueError: not the archive that `sha256` says, damaged, without that locale, or its tables contradict.
     """
     path = Path(archive)
-    if archive.startswith(("http://", "https://")):
-        path = CORPORA / _file_name(archive)
-        if not path.exists():
-            fetch(archive, path)
     if not path.is_file():
-        raise FileNotFoundError(f"download.archive: no file {path.absolute()}. Ways on:\n{WAYS_ON}")
+        raise FileNotFoundError(
+            f"download.archive: no file {path.absolute()}. Ways on:\n{WAYS_ON.format(archive=archive)}"
+        )
     if sha256:
         check_sha256(path, sha256)
     return read_release(path, locale, validated)
 
 
 def check_sha256(path: Path, expected: str) -> None:
-    """Compare a file's sha256 with the expected one, given as 64 hex digits."""
+    """Raise a ValueError unless a file has the expected sha256, 64 hex digits."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
@@ -74,16 +71,16 @@ def check_sha256(path: Path, expected: str) -> None:
             f"{path} is not the archive that download.archive_sha256 names.\n"
             f"  found:    {found}\n"
             f"  expected: {expected}\n"
-            "  If the release is another one, set download.archive_sha256 to what was found (null: not"
-            " checked); if the download is damaged, move the file away and run again."
+            "  For another release, set download.archive_sha256 to what was found (null: not checked). If the"
+            " file should be the expected one, it is damaged: download it again."
         )
 
 
 def read_release(path: Path, locale: str, validated: bool) -> Iterator[Clip]:
     """Read the clips of a release's three tables, in the archive's order.
 
-    With `validated`, those of validated.tsv as well; a clip that one of the three lists keeps its split.
-    Listed clips that the archive lacks come last, without audio.
+    With `validated`, the clips of validated.tsv come too; a clip that is also in one of the three tables
+    keeps that table's split. Listed clips that are not in the archive come last, without audio.
     """
     home, listed = _read_tables(path, locale, validated)
     missing = dict(listed)
@@ -102,7 +99,7 @@ def read_release(path: Path, locale: str, validated: bool) -> Iterator[Clip]:
 
 
 def _read_tables(path: Path, locale: str, validated: bool) -> tuple[PurePosixPath, dict[PurePosixPath, Clip]]:
-    """Find a locale's folder and list the clips of its tables, by their names, without their audio."""
+    """Find a locale's folder; return it and the clips of its tables by file name, without audio."""
     tables: dict[PurePosixPath, dict[str, bytes]] = {}  # by folder
     locales = set()
     for member in members(path):
@@ -143,7 +140,7 @@ def _read_tables(path: Path, locale: str, validated: bool) -> tuple[PurePosixPat
 
 
 def _locale(table: PurePosixPath) -> str:
-    """Tell a table's locale by its folder; "" where it has none, as in the releases of early 2019."""
+    """Return a table's locale, which is its folder's name; "" without a folder, as in early 2019."""
     return "en" if table.name in FIRST_TABLES else table.parent.name
 
 
@@ -153,13 +150,13 @@ def _require_tables(path: Path, home: PurePosixPath, found: dict, wanted: dict, 
     if absent:
         without = ", or filter.add_validated: false" if absent == [VALIDATED] else ""
         absent = " and no ".join(absent)
-        raise ValueError(f"{path}: {home} has no {absent}: it takes a whole release{without}")
+        raise ValueError(f"{path}: {home} has no {absent}: give a whole release{without}")
 
 
 def _list_clips(
     data: bytes, split: str, home: PurePosixPath, name: str, locale: str
 ) -> Iterator[tuple[PurePosixPath, Clip]]:
-    """List a table's clips with their place in the archive."""
+    """Yield a table's clips, each with its file's name in the archive."""
     table = read_table(data, name) if data else []
     first = name.endswith(".csv")
     columns = FIRST_COLUMNS if first else COLUMNS
@@ -182,10 +179,3 @@ def _list_clips(
             accent=row.get("accents", row.get("accent", "")),
             audio=b"",
         )
-
-
-def _file_name(url: str) -> str:
-    name = PurePosixPath(unquote(urlsplit(url).path)).name
-    if not name:
-        raise ValueError(f"download.archive {url!r}: the URL has to end with a file name")
-    return name

@@ -1,7 +1,7 @@
 """The files in a tar (plain, gzip, bzip2, xz) or zip, in its order, read as they are: nothing is unpacked.
 
-Whoever made the archive decides what its headers say. So only regular files are looked at, none whose
-name is absolute or climbs with `..`; what one unpacks to is bounded, and so is what all of them do.
+The headers of an archive are not to be trusted. Only regular files are read, and none with an absolute name
+or with `..` in it; the unpacked size of each file and of all of them is bounded.
 """
 
 import bz2
@@ -35,11 +35,11 @@ class Member(NamedTuple):
 
 
 def members(path: Path) -> Iterator[Member]:
-    """Walk an archive's regular files to its very end, where a tar has its checksum.
+    """Yield an archive's regular files. Reads to the very end, where gzip has its checksum.
 
     Raises
     ------
-    ValueError: no archive, damaged, encrypted, or unpacking to out of all proportion.
+    ValueError: no archive, damaged, encrypted, or unpacks to far more than its own size.
     """
     with path.open("rb") as file:
         magic = file.read(6)
@@ -83,7 +83,7 @@ def _read(path: Path, read: Callable, info: tarfile.TarInfo | zipfile.ZipInfo) -
 
 
 class _Guarded:
-    """An unpacked stream, as far as tarfile needs one, that refuses to come out of all proportion."""
+    """The part of a stream's interface that tarfile uses, with bounds on what is unpacked."""
 
     def __init__(self, stream, path: Path) -> None:
         self.stream, self.path = stream, path
@@ -116,7 +116,7 @@ def _require_proportion(path: Path, unpacked: int) -> None:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Say of a damaged archive which it is and what to do."""
+    """Turn the errors of a damaged archive into a ValueError that names it and says what to do."""
     try:
         yield
     except (

@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
-    """Read the clips that the table lists, in its order. One that cannot be read comes with its problem.
+    """Yield the clips that the table lists, in its order. A clip that cannot be read has a `problem`.
 
-    Rows whose split is "validated" are left out unless they are asked for.
+    Rows whose split is "validated" are left out unless `validated` is true.
 
     Raises
     ------
@@ -75,14 +75,14 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
 
 
 def hold_out(listed: list[Clip], fraction: float) -> list[Clip]:
-    """Make test clips of a share of the speakers, or of the sentences if fewer than two speakers are named.
+    """Move a fraction of the speakers to test, or of the sentences if fewer than two speakers are named.
 
-    Clips without a speaker, in a corpus that names others, stay in train: they could be anyone's. The
-    choice goes by hash, so that a clip more or less moves few others.
+    Clips without a speaker stay in train if others have one: they could be anyone's. Speakers are chosen by
+    hash, so that a new clip moves few others.
 
     Raises
     ------
-    ValueError: one speaker and one sentence at most: nothing to hold out.
+    ValueError: fewer than two speakers and fewer than two sentences.
     """
     unit, keys = "speakers", [clip.speaker for clip in listed]
     if len(set(keys) - {""}) < 2:
@@ -120,9 +120,9 @@ def _read(clip: Clip, file: Path) -> Clip:
 
 
 def _find(root: Path, name: str) -> Path | str:
-    """Find a table's file under the folder, however its name is composed, or say what the problem is.
+    """Find a file under the folder, its name in any Unicode composition; return its path or the problem.
 
-    What is outside of the folder is not looked at, also where a link leads there.
+    Files outside the folder are not read, through links neither.
     """
     # macOS stores names decomposed (NFD), tables and other systems mostly have them composed.
     for form in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):

@@ -1,4 +1,4 @@
-"""A dataset repository on the model hub, in a form that needs no script: parquet, or a folder of audio."""
+"""A dataset repository on the Hugging Face hub that needs no script: parquet, or a folder of audio."""
 
 import hashlib
 import re
@@ -20,16 +20,16 @@ from asr.tables.corpus import Clip
 
 
 def clips(params: HubSource, validated: bool) -> Iterator[Clip]:
-    """Load the splits and yield their clips in the repository's order, audio as it is stored there.
+    """Yield the clips of the splits in the repository's order, the audio as it is stored.
 
-    With `validated`, that split comes last, less the recordings that another split has.
+    With `validated`, that split comes last, without the recordings that are in another split.
 
     Raises
     ------
-    FileNotFoundError: no such repository, revision or audio, or one that is gated; says what to do.
-    ConnectionError: the hub cannot be reached, is in trouble, or a transfer broke off in every try.
+    FileNotFoundError: no such repository, revision or audio, or a gated repository; says what to do.
+    ConnectionError: the hub cannot be reached or fails, or a transfer broke off in every try.
     ValueError: no such configuration, split or column, no split named for `validated`, data that cannot be
-        read, or the repository needs a script.
+        read, or a repository that needs a script.
     """
     splits = {name: split for name, split in params.splits.model_dump().items() if split is not None}
     if validated and "validated" not in splits:
@@ -51,9 +51,9 @@ def clips(params: HubSource, validated: bool) -> Iterator[Clip]:
 
 
 def check_revision(builder: DatasetBuilder, params: HubSource) -> None:
-    """See to it that a dataset is of the commit that is asked for.
+    """Raise a ConnectionError unless a dataset is of the commit that was asked for.
 
-    Where the hub refuses or cannot be reached, `datasets` takes what it has in its cache, of any commit.
+    If the hub refuses or cannot be reached, `datasets` takes what is in its cache, of any commit.
     """
     commit = params.revision or ""
     if re.fullmatch("[0-9a-f]{40}", commit) and builder.hash != commit and not Path(params.dataset).exists():
@@ -65,12 +65,12 @@ def check_revision(builder: DatasetBuilder, params: HubSource) -> None:
 
 @dataclass
 class StoredAudio(Audio):
-    """The audio of a folder of files, left as it is. `Audio` itself asks for torchcodec even for that."""
+    """The audio of a folder of files, undecoded. `Audio` itself needs torchcodec even for that."""
 
     decode: bool = False
 
     def encode_example(self, value: str | dict) -> dict:
-        """Take a path, or path and bytes, without a look at the audio."""
+        """Return path and bytes as they are, without decoding."""
         return {"bytes": None, "path": value} if isinstance(value, str) else value
 
 
@@ -98,7 +98,7 @@ def _load(builder: DatasetBuilder, params: HubSource, split: str, where: str) ->
 
 @contextmanager
 def _explained(where: str) -> Iterator[None]:
-    """Say of what `datasets` raises what was asked for and what to do."""
+    """Turn the errors of `datasets` into ours, which say what was asked for and what to do."""
     try:
         yield
     except (ConnectionError, httpx2.TransportError, HfHubHTTPError) as error:
@@ -146,7 +146,7 @@ def _no_connection(where: str, error: BaseException) -> str:
 
 
 def _refusal(error: BaseException | None) -> HfHubHTTPError | None:
-    """Find the hub's answer that an error comes from, if it has answered."""
+    """Return the hub's own error among the causes of an error, if there is one."""
     while error and not isinstance(error, HfHubHTTPError):
         error = error.__cause__ or error.__context__
     return error
@@ -159,14 +159,14 @@ def _clips(params: HubSource, loaded: dict[str, Dataset]) -> Iterator[Clip]:
             audio = row[columns.audio] or {"bytes": None, "path": None}
             data = _audio_bytes(audio, params.dataset)
             with_audio += bool(data)
-            # Known by its bytes: a repository may give one recording two names, or two of them one.
+            # Compared by bytes: a repository may have one recording under two names, or two under one.
             digest = hashlib.sha256(data).digest()
             if split != "validated":
                 recordings.add(digest)
             elif data and digest in recordings:
                 continue
             name = PurePath(audio["path"] or "").name
-            # The same file name in two splits, "0.wav" perhaps, is no name for a clip.
+            # Not a file name that an earlier clip has, such as "0.wav" in each split.
             clip_id = name if name and name not in ids else f"{split}-{index:08}"
             ids.add(clip_id)
             speaker = row[columns.speaker] if columns.speaker else None
@@ -188,7 +188,7 @@ def _clips(params: HubSource, loaded: dict[str, Dataset]) -> Iterator[Clip]:
 
 
 def _audio_bytes(audio: dict, dataset: str) -> bytes:
-    """Take an audio cell's bytes, or read its file, if that is a file of the dataset and no other."""
+    """Return an audio cell's bytes, or read its file, if that is one of the dataset's own files."""
     if audio["bytes"]:
         return audio["bytes"]
     if not audio["path"]:

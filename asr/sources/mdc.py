@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,19 +16,18 @@ import requests
 from asr.runtime import disk
 from asr.runtime.secrets import redacted
 from asr.sources.archive import CORPORA, read_release
-from asr.sources.responses import FOR_A_WHILE, reason, refuse
-from asr.sources.resume import keep_trying
 from asr.tables.corpus import Clip
 
 SITE = "https://mozilladatacollective.com"
 WITHOUT = "download.source=archive, hub or folder, or `make sample` for a synthetic corpus"
-TIMEOUT_S = 60  # of the client, between two reads
+WAITS_S = (1, 2, 4, 8, 16, 32)  # before another try; from the first again when a try has brought something
+FOR_A_WHILE = (408, 429, 500, 502, 503, 504)  # HTTP statuses after which another try may help
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
 def clips(dataset: str, locale: str, validated: bool) -> Iterator[Clip]:
-    """Download a release to corpora/, unless it is there, check it, and read its clips.
+    """Download a release to corpora/ unless it is there, check it, and yield its clips.
 
     Parameters
     ----------
@@ -37,11 +37,10 @@ def clips(dataset: str, locale: str, validated: bool) -> Iterator[Clip]:
 
     Raises
     ------
-    PermissionError: no key in MDC_API_KEY, a wrong one, or the dataset's terms are not accepted.
+    PermissionError: MDC_API_KEY is missing or wrong, or the dataset's terms are not accepted.
     FileNotFoundError: no such dataset.
-    ConnectionError: unreachable, or broken off, in every try (the next call goes on from there).
-    TimeoutError: the platform asks to come back later than in a few minutes.
-    ValueError: not the file that the platform says it is, or an answer that the client cannot read.
+    ConnectionError: no connection, or the transfer broke off, in every try; the next call goes on from there.
+    ValueError: the file's size or checksum is wrong, or the client cannot read the platform's answer.
     """
     page = f"{SITE}/datasets/{dataset}"
     key = os.environ.get("MDC_API_KEY", "")
@@ -70,13 +69,13 @@ def clips(dataset: str, locale: str, validated: bool) -> Iterator[Clip]:
 
 
 def check(archive: Path, checksum: str | None, size: float | None, fresh: bool) -> None:
-    """Compare an archive with what the platform says of it; one that has just come is moved out of the way.
+    """Raise a ValueError unless an archive has the platform's size and checksum.
 
     Parameters
     ----------
-    checksum: 64 hex digits of a sha256; something else is not compared
+    checksum: 64 hex digits of a sha256; anything else is not compared
     size: bytes, or None if the platform does not say
-    fresh: whether it has just been downloaded
+    fresh: whether it has just been downloaded; a wrong one is then renamed, so that the next run downloads it
     """
     found, expected = {"bytes": archive.stat().st_size}, {"bytes": size and int(size)}
     if checksum and re.fullmatch("[0-9a-f]{64}", checksum.lower()):
@@ -96,12 +95,13 @@ def check(archive: Path, checksum: str | None, size: float | None, fresh: bool) 
         )
     damaged = archive.replace(archive.with_name(f"{archive.name}.damaged"))
     raise ValueError(
-        f"{archive} came, but not as the platform has it ({what}): it is now {damaged}; run again"
+        f"{archive} was downloaded, but is not as the platform has it ({what}): it is now {damaged};"
+        " run again"
     )
 
 
 def _client() -> ModuleType:
-    """Import the platform's client, but let it read no .env file: the key is in the environment only."""
+    """Import the platform's client without letting it read a .env file: keys come from the environment."""
     os.environ["PYTHON_DOTENV_DISABLED"] = "1"
     import datacollective
 
@@ -109,7 +109,7 @@ def _client() -> ModuleType:
 
 
 def _transfer(client: ModuleType, dataset: str, part: Path) -> None:
-    """Let the client download, from where it broke off. Each try gets a link of its own, good for a while."""
+    """Let the client download, and go on where the last try broke off. Every try gets a new link."""
     from datacollective.errors import DownloadError
 
     try:
@@ -122,15 +122,16 @@ def _transfer(client: ModuleType, dataset: str, part: Path) -> None:
             part.unlink(missing_ok=True)  # was whole already, or is of another file
         raise ConnectionError(
             f"the transfer broke off after {error.total_downloaded_bytes} of {error.total_archive_bytes}"
+            f" ({type(cause).__name__})"
         ) from cause
 
 
 def _ask(question: Callable[[], Result], page: str, part: Path | None) -> Result:
-    """Ask the platform, again if that may help, and say what its refusals call for."""
+    """Ask the platform, again if that may help; turn its refusals into errors that say what to do."""
     from datacollective.errors import AuthenticationError
 
     try:
-        return keep_trying(lambda: _ask_once(question), part)
+        return _keep_trying(lambda: _ask_once(question), part)
     except ConnectionError as error:
         raise ConnectionError(f"{page}: {error}. Run again to go on; without a network: {WITHOUT}") from error
     except AuthenticationError as error:
@@ -154,19 +155,39 @@ def _ask(question: Callable[[], Result], page: str, part: Path | None) -> Result
         ) from error
 
 
+def _keep_trying(attempt: Callable[[], Result], part: Path | None) -> Result:
+    """Call `attempt` again after a ConnectionError, until several tries in turn have brought nothing new.
+
+    New is what makes `part` longer than it has been.
+    """
+    longest, waits = 0, iter(WAITS_S)
+    while True:
+        try:
+            return attempt()
+        except ConnectionError as error:
+            size = part.stat().st_size if part and part.exists() else 0
+            if size > longest:
+                longest, waits = size, iter(WAITS_S)
+            wait_s = next(waits, None)
+            if wait_s is None:
+                raise
+            logger.warning("%s; another try in %d s", error, wait_s)
+            time.sleep(wait_s)
+
+
 def _ask_once(question: Callable[[], Result]) -> Result:
-    """Raise a ConnectionError for what may pass."""
+    """Raise a ConnectionError if another try may help, without the client's text, which may hold a link."""
     from datacollective.errors import RateLimitError
 
     try:
         return question()
-    except RateLimitError as error:
-        refuse(error.response, SITE)
-    except requests.HTTPError as error:
-        if error.response.status_code in FOR_A_WHILE:
-            refuse(error.response, SITE)
-        raise PermissionError(str(error)) from error
+    except (RateLimitError, requests.HTTPError) as error:
+        status = error.response.status_code
+        if status not in FOR_A_WHILE:
+            raise PermissionError(str(error)) from error
+        wait = error.response.headers.get("Retry-After", "not given")
+        raise ConnectionError(f"the platform says {status} (Retry-After: {wait})") from error
     except requests.JSONDecodeError:
         raise
     except requests.RequestException as error:
-        raise ConnectionError(f"{SITE}: {reason(error, TIMEOUT_S)}") from error
+        raise ConnectionError(f"no connection ({type(error).__name__})") from error

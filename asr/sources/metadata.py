@@ -15,15 +15,15 @@ MAX_FIELD = 2**17  # characters; the csv module's own limit
 def read_table(data: bytes, name: str) -> list[dict[str, str]]:
     """Read a .tsv or .csv file with a header, or a .jsonl file with an object a line, to a dict per row.
 
-    TSV as Common Voice writes it: tabs and line feeds part, all else is text, quotation marks too. CSV as
-    spreadsheets write it. No value is special: "null" and "NA" are words. A row that ends early is
-    filled up with "", as is one of JSONL without a key that others have, or with null; numbers become
-    text. Line feeds part lines, carriage returns in a file that has no line feed.
+    TSV is read as Common Voice writes it: only tabs and line feeds separate, quotation marks are text. CSV
+    is read as spreadsheets write it. No value is special: "null" and "NA" are words. Missing fields at the
+    end of a row, missing keys and null in JSONL become "", numbers become text. Lines end with a line feed,
+    or with a carriage return in a file without line feeds.
 
     Raises
     ------
-    ValueError: not UTF-8, no header or one that repeats itself, a row with more fields than the header,
-        or more columns or a longer field than makes sense; names the line.
+    ValueError: names the line that is not UTF-8, or has more fields than the header, or too long a field;
+        or the header is missing, names a column twice, or has too many.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -64,7 +64,7 @@ def read_table(data: bytes, name: str) -> list[dict[str, str]]:
 
 
 def require_columns(table: list[dict[str, str]], columns: list[str], name: str, hint: str) -> None:
-    """Raise a ValueError, with a hint how to mend it, if a table lacks one of the columns."""
+    """Raise a ValueError that ends with a hint if a table lacks one of the columns."""
     found = list(table[0]) if table else []
     missing = [column for column in columns if column not in found]
     if missing:
@@ -80,7 +80,7 @@ def _csv_lines(text: str, name: str) -> list[tuple[int, list[str]]]:
 
 
 def _json_lines(text: str, name: str) -> list[tuple[int, list[str]]]:
-    """Read objects to lines under one header, of all keys in the order in which they come."""
+    """Return a header of all keys, in the order of their first use, and a line of values per object."""
     rows, keys = [], {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():

@@ -1,7 +1,7 @@
 """Checkpoints of a training, kept where a killed run finds them again.
 
 DVC deletes a stage's outputs before it runs, so checkpoints lie outside of them, in a folder named
-after everything that decides how training goes: what `dvc.yaml` declares for it, and the software. Any
+after everything that decides how training goes: what dvc.yaml declares for it, and the software. Any
 change gives another name, so a stale checkpoint is never resumed.
 
 Where a training runs in several processes they all call these functions; the first one acts.
@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
 from transformers import TrainerCallback
 
 from asr.runtime import locks, manifest, processes
@@ -27,27 +28,27 @@ logger = logging.getLogger(__name__)
 
 
 def checkpoint_folder(stage: str, also: dict) -> Path:
-    """Name the folder of a stage's checkpoints after its declared dependencies, parameters and `also`.
+    """Name the folder of a stage's checkpoints after its dependencies and parameters, and `also`.
 
-    Reads dvc.yaml and params.yaml in the current folder. Under DVC the folder is in the repository's
-    root, so that an experiment of the same content finds it too.
+    DVC resolves them, from dvc.yaml and params.yaml in the current folder, and computes their checksums. The
+    folder is in the root of the DVC repository, so that an experiment of the same content finds it too.
+
+    Raises
+    ------
+    FileNotFoundError: a dependency that dvc.yaml declares does not exist.
+    ValueError: DVC cannot read dvc.yaml, or there is no DVC repository here.
     """
-    declared = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    digest = hashlib.sha256()
-    digest.update(repr(sorted(also.items())).encode())
-    digest.update(repr([(name, params[name]) for name in declared["params"]]).encode())
-    for dependency in declared["deps"]:
-        for file in _files(Path(dependency)):
-            digest.update(file.as_posix().encode())
-            with file.open("rb") as content:
-                digest.update(hashlib.file_digest(content, "sha256").digest())
+    digest = hashlib.sha256(repr(sorted(also.items())).encode())
+    try:
+        with Repo() as repo:
+            for dependency in repo.stage.load_one(name=stage).deps:
+                digest.update(repr((dependency.def_path, dependency.get_hash().value)).encode())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}: dvc.yaml says that {stage} depends on it") from error
+    except DvcException as error:
+        raise ValueError(f"checkpoints of {stage}: {error}") from error
     root = Path(os.environ.get("DVC_ROOT", "."))
     return root / "checkpoints" / digest.hexdigest()[:16]
-
-
-def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
 
 
 @contextmanager

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from pydantic import ValidationError
+from ruamel.yaml.error import YAMLError
 
-from asr.params import Params
+from asr.params import Params, read_yaml
 
 MODEL = "data/model"
 METRICS = {name: f"metrics/{name}.json" for name in ("filter", "train", "evaluate")}
@@ -122,8 +122,8 @@ def _stages(recipe: Path) -> dict[str, dict]:
             f"no {path}: run `dvc repro` there, or name the recipe's folder with --recipe"
         )
     try:
-        stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+        stages = read_yaml(path.read_text(encoding="utf-8"))["stages"]
+    except (YAMLError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} cannot be read: after a merge conflict, see docs/teams.md ({error})"
         ) from error

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx2
 import transformers
-import yaml
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 from langcodes.data_dicts import ALL_SCRIPTS
@@ -20,6 +19,7 @@ from asr.commands.new_language.alphabets import alphabet
 from asr.commands.new_language.relatives import Candidate
 from asr.commands.new_language.survey import survey
 from asr.model.whisper import load_processor
+from asr.params import read_yaml
 from asr.runtime.errors import CODE
 from asr.sources.archive import CORPORA
 
@@ -93,7 +93,7 @@ def parameters(args: argparse.Namespace, folder: Path, commit: str | None, token
         "download.locale": (args.locale, None),
         "download.archive": (
             _seen_from(folder, archive or CODE / CORPORA / f"cv-corpus-{args.locale}.tar.gz"),
-            None if archive else "to be set: the path or URL of a Common Voice release",
+            None if archive else "to be set: path of a Common Voice release",
         ),
         "download.archive_sha256": (_sha256(archive) if archive else None, "null: not checked"),
         "download.mdc.dataset": (args.mdc or "to-be-set", "id or slug on Mozilla Data Collective"),
@@ -118,7 +118,7 @@ def write(args: argparse.Namespace, folder: Path) -> str:
     source = args.archive or args.text or (SAMPLE if letters.sentences else None)
     sentences = sentences or list(letters.sentences)
 
-    pinned = yaml.safe_load((CODE / "params.yaml").read_text(encoding="utf-8"))["pretrained"]
+    pinned = read_yaml((CODE / "params.yaml").read_text(encoding="utf-8"))["pretrained"]
     revision = pinned["revision"] if args.model == pinned["name"] else None
     files, commit = find_processor(args.model, revision, args.tokenizer)
     processor = load_processor(files, "english", "transcribe") if files else None

@@ -1,14 +1,24 @@
-"""A recipe's folder: dvc.yaml and params.yaml, made from those in the repository's root."""
+"""A recipe's folder: a DVC repository with the root's dvc.yaml and params.yaml, the latter changed."""
 
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
-import yaml
+from ruamel.yaml.error import YAMLError
 
-from asr.params import load_params
+from asr.params import load_params, read_yaml
 
+# A recipe is a DVC repository of its own, so that `dvc status` or `dvc pull` there know of no other recipe.
+CONFIG = """\
+[core]
+    analytics = false
+    check_update = false
+[cache]
+    dir = {cache}  # one for all recipes: what one has brought or computed, another need not
+    type = "reflink,hardlink,copy"
+"""
 KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_]\w*):(?P<value>(?: (?! *#).*?)?)(?P<comment> +#.*)?$")
 
 
@@ -30,20 +40,26 @@ def write(root: Path, folder: Path, changes: dict[str, tuple[object, str | None]
         raise FileExistsError(f"{folder} is there already: it is left as it is. Give --out, or move it away")
     pipeline = located(root, folder)
     params = changed((root / "params.yaml").read_text(encoding="utf-8"), changes, head)
-    folder.mkdir(parents=True)
+    cache = os.path.relpath(root.resolve() / ".dvc/cache", folder.resolve() / ".dvc")
+    files = {
+        "dvc.yaml": pipeline,
+        "params.yaml": params,
+        ".dvcignore": (root / ".dvcignore").read_text(encoding="utf-8"),
+        ".dvc/config": CONFIG.format(cache=cache),
+        ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+    }
+    (folder / ".dvc").mkdir(parents=True)
     try:
-        (folder / "dvc.yaml").write_text(pipeline, encoding="utf-8")
-        (folder / "params.yaml").write_text(params, encoding="utf-8")
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
         load_params(folder / "params.yaml")
     except BaseException:
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
+        shutil.rmtree(folder)
         raise
 
 
 def located(root: Path, folder: Path) -> str:
-    """Return the root's dvc.yaml as it has to be in a folder below: with ../ before the paths of code.
+    """Return the root's dvc.yaml as it is in a folder below: one line says where the code is.
 
     Raises
     ------
@@ -52,13 +68,7 @@ def located(root: Path, folder: Path) -> str:
     if root.resolve() not in folder.resolve().parents:
         raise ValueError(f"{folder} is not inside {root}: a recipe runs the code there. Give another --out")
     up = os.path.relpath(root.resolve(), folder.resolve())
-    stages = (root / "dvc.yaml").read_text(encoding="utf-8").split("stages:\n", 1)[1]
-    stages = re.sub(r"^( +- )(asr|stages)/", rf"\1{up}/\2/", stages, flags=re.MULTILINE)
-    return (
-        f"# {up}/dvc.yaml with {up}/ before code paths. After a change there, in the repository's root:\n"
-        f"# asr new-language --renew {folder.resolve().relative_to(root.resolve())}\n"
-        "stages:\n" + stages.replace("PYTHONPATH=. ", f"PYTHONPATH={up} ")
-    )
+    return (root / "dvc.yaml").read_text(encoding="utf-8").replace("  - code: .\n", f"  - code: {up}\n", 1)
 
 
 def changed(text: str, changes: dict[str, tuple[object, str | None]], head: str) -> str:
@@ -86,11 +96,11 @@ def changed(text: str, changes: dict[str, tuple[object, str | None]], head: str)
 
 
 def as_yaml(value: str | int | float | bool | None) -> str:
-    """Write a value so that YAML reads the same: `no` is false in YAML, and a language."""
+    """Write a value so that YAML reads the same."""
     if not isinstance(value, str):
         return json.dumps(value)
     try:
-        plain = yaml.safe_load(f"key: {value}") == {"key": value}
-    except yaml.YAMLError:
+        plain = read_yaml(f"key: {value}") == {"key": value}
+    except YAMLError:
         plain = False
     return value if plain else json.dumps(value, ensure_ascii=False)

@@ -122,7 +122,7 @@ async function transcribe(recording, signal) {
 
 async function ask(what, body, signal) {
   if (body.size > MAX_BYTES) {
-    throw new Error(`More than ${MAX_BYTES / 2 ** 20} MB are too much for this page: python -m asr.transcribe takes them.`);
+    throw new Error(`More than ${MAX_BYTES / 2 ** 20} MB are too much for this page: asr transcribe takes them.`);
   }
   try {
     return await fetch(what, { method: "POST", body, signal });

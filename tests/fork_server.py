@@ -1,0 +1,215 @@
+"""A Python that has imported what the stages import, and forks a process for every start.
+
+A stage on a test's few clips spends some five seconds of processor time on importing torch, transformers and
+datasets, and less than one on its work. A process that is forked from here has these libraries already, and
+none of the code under test: that it imports from its own PYTHONPATH.
+
+`start` makes two commands, `python` and `dvc`. Both are fork_client.py: they send their command line, folder,
+environment and standard streams to the server, and end as the process ends that it forks. Where that could
+differ from a true Python, the server refuses, and they become a true one.
+"""
+
+import ast
+import atexit
+import gc
+import importlib
+import marshal
+import os
+import pkgutil
+import re
+import runpy
+import select
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# Much of which DVC imports late; of packages, with the modules in them.
+DVC = (
+    "dvc.cli", "dvc.data_cloud", "dvc.repo", "dvc.repo.experiments", "dvc.utils.strictyaml", "dvc_data.index",
+    "networkx", "scmrepo.git.backend",
+)  # fmt: skip
+# Variables that no library reads while it is imported. A start in which any other differs is refused.
+READ_LATE = re.compile(
+    r"_|COLUMNS|FORKS|HF_TOKEN|LINES|OLDPWD|PATH|PWD|PYTHONPATH|SHLVL|(ASR|DVC|GIT|PYTEST)_\w+"
+)
+
+
+def start() -> Path:
+    """Start a server, which ends with this process; returns the folder with its `python` and `dvc`."""
+    folder = Path(tempfile.mkdtemp(prefix="forks-"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "socket"))
+        listener.listen(100)
+        # However this process ends, the pipe ends with it.
+        subprocess.Popen(
+            [sys.executable, __file__, folder, str(listener.fileno())],
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
+    client = Path(__file__).with_name("fork_client.py")
+    words = [sys.executable, "-I", "-S", client, folder / "socket", sys.executable]
+    for name, arguments in (("python", []), ("dvc", ["-m", "dvc"])):
+        command = folder / name
+        command.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words + arguments))} "$@"\n')
+        command.chmod(0o755)
+    return folder
+
+
+def main() -> None:
+    """Import the libraries when the first client comes, and fork for every client until stdin ends."""
+    folder, listener = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
+    del sys.path[0]  # this script's folder
+    variables = None
+    while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
+        if variables is None:
+            variables = preload()
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who `attend`
+        client, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            attend(client, variables)
+        client.close()
+    shutil.rmtree(folder)
+
+
+def preload() -> dict[str, str]:
+    """Import what the stages and commands import, less what is ours, and DVC.
+
+    Returns the variables that libraries have set in the environment meanwhile.
+    """
+    before = dict(os.environ)
+    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # a thread does not outlive a fork
+    for file in sorted([*REPOSITORY.glob("asr/**/*.py"), *REPOSITORY.glob("stages/*.py")]):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            statement = ast.unparse(node)
+            if not re.match(r"(from|import) (asr|stages)\b", statement):
+                with suppress(ImportError):  # of an extra that is not installed
+                    exec(statement, {})
+    for name in DVC:
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(getattr(package, "__path__", []), f"{name}."):
+            importlib.import_module(module.name)
+    del os.environ["JE_ARROW_MALLOC_CONF"]
+    # Neither what is collected in a forked process nor what torch would undo at its end may copy these pages.
+    gc.freeze()
+    for finalizer in weakref.finalize._registry:
+        finalizer.atexit = False
+    return dict(os.environ.items() - before.items())
+
+
+def attend(client: socket.socket, variables: dict[str, str]) -> None:
+    """Fork the process that a client asks for; hand it the client's signals, and the client its exit status.
+
+    A client that is gone takes its process with it.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    size, streams, _, _ = socket.recv_fds(client, 4, 3)
+    argv, folder, environment = marshal.loads(client.recv(int.from_bytes(size), socket.MSG_WAITALL))
+    environment = variables | environment
+    if not is_safe(argv, folder, environment):
+        client.send(b"refused")
+        os._exit(0)
+    pid = os.fork()
+    if pid == 0:
+        client.close()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        end(become, argv, folder, environment)
+    for stream in streams:
+        os.close(stream)
+    ended = os.pidfd_open(pid)
+    while ended not in (ready := select.select([sys.stdin, client, ended], [], [])[0]):
+        number = client.recv(1) if client in ready else b""
+        os.kill(pid, ord(number or bytes([signal.SIGKILL])))
+    _, status = os.waitpid(pid, 0)
+    with suppress(BrokenPipeError):
+        client.send(status.to_bytes(4))
+    os._exit(0)
+
+
+def is_safe(argv: list[str], folder: str, environment: dict[str, str]) -> bool:
+    """Tell whether a forked process does the same as a true Python."""
+    changed = {name for name, _ in environment.items() ^ os.environ.items()}
+    injected = (Path(path, "sitecustomize.py").exists() for path in python_path(folder, environment))
+    return (
+        len(os.listdir("/proc/self/task")) == 1  # other threads would be missing in a forked process
+        and (argv[0] in ("-c", "-m") if len(argv) > 1 else argv and not argv[0].startswith("-"))
+        and all(READ_LATE.fullmatch(name) for name in changed)
+        and not any(injected)
+    )
+
+
+def python_path(folder: str, environment: dict[str, str]) -> list[str]:
+    """List the folders of PYTHONPATH, as they are in sys.path."""
+    paths = environment.get("PYTHONPATH", "")
+    return [os.path.abspath(os.path.join(folder, path)) for path in paths.split(os.pathsep)] if paths else []
+
+
+def become(argv: list[str], folder: str, environment: dict[str, str]) -> None:
+    """Run a command line in this process."""
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have had ignored
+    sys.modules["numpy"].random.seed()  # or all processes had one state
+    importlib.invalidate_caches()
+    kind, *rest = argv
+    sys.path[:0] = python_path(folder, environment)
+    if kind == "-m":
+        sys.path.insert(0, folder)
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        sys.path.insert(0, "")
+        sys.argv = ["-c", *rest[1:]]
+        module = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(rest[0], "<string>", "exec"), module.__dict__)
+    else:
+        sys.path.insert(0, os.path.dirname(os.path.abspath(kind)))
+        sys.argv = list(argv)
+        runpy.run_path(kind, run_name="__main__")
+
+
+def end(work: Callable, *args: object) -> NoReturn:
+    """Work, and end as Python does, but take nothing down: that alone would copy every page of the server."""
+    code = 0
+    try:
+        work(*args)
+    except SystemExit as leave:
+        code = leave.code
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = 1 if isinstance(error, Exception) else -signal.SIGINT
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if code == -signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+from io import StringIO
+
+import pandas as pd
+import pytest
+
+from asr.evaluation import utterance_table as utterances
+from asr.tables.csv_text import to_csv
+
+
+def test_a_table_is_written_as_pandas_writes_it():
+    table = pd.DataFrame({"id": ["=1+1", "a,b"], "n": [-1, 2], "x": [None, "-"], "y": [-0.5, 1.0]})
+    assert to_csv(table) == 'id,n,x,y\n=1+1,-1,,-0.5\n"a,b",2,-,1.0\n'
+
+
+@pytest.mark.parametrize("text", ["a\rb", "\r", "a\0b", 'a"b', "a,b", "a\nb", " a ", "'=", "NA", "-1"])
+def test_any_text_comes_back(text):
+    table = pd.DataFrame({"id": ["x", text, "y"], "n": [1, 2, 3]})
+    assert pd.read_csv(StringIO(to_csv(table)), dtype={"id": str}, keep_default_na=False).equals(table)
+    table = pd.DataFrame([dict.fromkeys(utterances.COLUMNS, 1)] * 3)
+    table["id"] = ["x", text, "y"]
+    for column in utterances.TEXT_COLUMNS[1:]:
+        table[column] = text
+    assert utterances.from_csv(to_csv(table), "here").equals(table)
