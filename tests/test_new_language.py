@@ -24,7 +24,7 @@ def root(tmp_path_factory):
     """A repository with the root's recipe, and a release of Dhivehi beside it."""
     root = tmp_path_factory.mktemp("repository")
     build(root, {})
-    for name in ("dvc.yaml", "params.yaml"):
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy(REPOSITORY / name, root / name)
     durations = tsv(("a.mp3", "4000"), ("e.mp3", "7100"), header=("clip", "duration[ms]"))
     members = [*release(), ("cv-corpus-1.0/dv/clip_durations.tsv", durations)]

@@ -95,7 +95,7 @@ def test_a_dry_run_as_people_call_it(recipe):
         cwd=recipe, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "tag     ***" in done.stdout and "s3cret" not in done.stdout + done.stderr
+    assert "tag     v1.0.0" in done.stdout and "s3cret" not in done.stdout + done.stderr
     assert "in the way: the model has no licence" in done.stderr
     assert "a dry run: nothing was sent" in done.stderr
 

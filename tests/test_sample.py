@@ -37,7 +37,8 @@ def test_what_make_sample_wrote():
 @pytest.mark.thorough
 def test_the_whole_recipe_in_a_fresh_repository(tmp_path):
     for folder in ("asr", "stages", "sample/base", "sample/.dvc"):
-        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "tmp"))
+        ignored = shutil.ignore_patterns("__pycache__", "tmp")
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=ignored)
     for file in ("sample/dvc.yaml", "sample/params.yaml", "sample/.dvcignore", ".gitignore"):
         shutil.copy(REPOSITORY / file, tmp_path / file)
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, env=ENVIRONMENT, check=True)

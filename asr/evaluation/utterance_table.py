@@ -1,7 +1,7 @@
 """The committed table of utterances: what both models made of each clip of the test set.
 
 It is small and it is text, so it lives in git: `git diff` shows which sentences changed, and
-`asr/commands/compare/cli.py` reads it from any two commits.
+`asr compare` reads it from any two commits.
 """
 
 import hashlib

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from iso639 import Language, LanguageNotFoundError
 
@@ -119,7 +119,7 @@ def corpus_of(params: Params) -> Corpus:
 
 def _release(archive: str, sha256: str | None, locale: str) -> Corpus:
     """Describe an archive in Common Voice's layout. Its original file name tells the release."""
-    file = PurePosixPath(urlsplit(archive).path if "://" in archive else archive).name
+    file = PurePosixPath(archive).name
     detail = f"archive {file}" + (f", sha256 {sha256}" if sha256 else "")
     release = RELEASE.match(file)
     if not release:

@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 from asr.commands.card.model_card import FILE as CARD
 from asr.commands.card.model_card import plain
 from asr.commands.card.record import MODEL, Record
+from asr.runtime.secrets import redacted
 
 # The files that transformers writes of a model. No optimizer, no checkpoint and nothing of a corpus is sent.
 FILES = (
@@ -127,9 +128,9 @@ def _meaning(name: str, error: Exception) -> Exception:
     while cause and not isinstance(cause, (HfHubHTTPError, httpx2.TransportError)):
         cause = cause.__cause__ or cause.__context__
     if not isinstance(cause, HfHubHTTPError):
-        what = f"{type(cause or error).__name__}: {plain(cause or error)[:300]}"
+        what = f"{type(cause or error).__name__}: {redacted(plain(cause or error))[:300]}"
         return ConnectionError(f"{name}: no connection to the hub, or it broke off ({what}). {AGAIN}")
-    status, says = cause.response.status_code, plain(cause.server_message or "")[:300]
+    status, says = cause.response.status_code, redacted(plain(cause.server_message or ""))[:300]
     says = f"the hub says {status}" + (f", {says}" if says else "")
     if isinstance(cause, BadRequestError):
         return ValueError(f"{name}: {says}. The hub refuses the card or a file; nothing was published")
