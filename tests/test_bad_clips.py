@@ -112,7 +112,8 @@ def test_every_row_has_features_or_a_problem_that_says_what_was_found(accidents)
     assert [row["id"] for row in rows] == accidents.names
     assert {row["id"]: row["problem"] for row in rows} == dict.fromkeys(USABLE, "") | problems()
     for row in rows:
-        assert bool(row["features"]) == (row["problem"] == "") == (row["duration_s"] > 0)
+        assert bool(row["features"]) == (row["problem"] == "")
+        assert row["duration_s"] == pytest.approx(1 if row["id"] in USABLE else 0, abs=0.1)  # of 96 kHz too
         if row["id"] in BAD:
             assert BAD[row["id"]][2] in row["detail"], row["id"]
         assert "0x" not in row["detail"]  # where an object is in memory differs from run to run

@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from transformers import TrainerCallback
+from safetensors.torch import load_file
+from transformers import Seq2SeqTrainingArguments, TrainerCallback
 
 from asr.model import whisper
 from asr.params import Train, load_params
@@ -178,6 +179,31 @@ def test_the_loss_is_the_mean_over_label_ids():
     uniform = nll.mean(-1)[labels != NO_LOSS].sum()
     expected = (0.9 * sum(each) + 0.1 * uniform).item() / 7
     assert TokenLoss(0.1)(outputs_of(logits), labels).item() == pytest.approx(expected)
+
+
+def test_each_epoch_has_an_order_of_its_own(tmp_path):
+    trainer = trainer_for(tmp_path, params(max_steps=10, eval_steps=10, save_steps=10))  # 5 steps an epoch
+    drawn, collate = [], trainer.data_collator
+    trainer.data_collator = lambda rows: drawn.append([row["labels"] for row in rows]) or collate(rows)
+    trainer.train()
+    assert len(drawn) >= 10 and drawn[:5] != drawn[5:10]
+
+
+def test_processes_draw_a_dropout_of_their_own(tmp_path, monkeypatch):
+    drawn = []
+    for number in (0, 1, 0):
+        monkeypatch.setattr(Seq2SeqTrainingArguments, "process_index", number)
+        trainer_for(tmp_path, params())
+        drawn.append(torch.rand(4).tolist())
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_the_best_model_is_loaded_in_the_end(tmp_path):
+    each = {"metric_for_best_model": "loss", "max_steps": 4, "eval_steps": 1, "save_steps": 1}
+    trainer, weights, _ = trained(tmp_path, learning_rate=3e-2, **each)
+    losses = {log["step"]: log["eval_loss"] for log in trainer.state.log_history if "eval_loss" in log}
+    best = min(losses, key=losses.get)
+    assert largest_difference(load_file(tmp_path / f"checkpoint-{best}/model.safetensors"), weights) == 0
 
 
 def test_label_smoothing_leaves_the_validation_loss_alone(tmp_path):
