@@ -157,7 +157,7 @@ MUTATIONS = [
     ("the last samples of a recording are not heard", "asr/commands/transcribe/recordings.py",
      "last=True", "last=False", "tests/test_recordings.py"),
     ("one recording's text replaces that of another", "asr/commands/transcribe/files.py",
-     "if times > 1]", "if times > 2]", "tests/test_transcribe.py"),
+     "if times > 1]", "if times > 2]", "tests/test_transcribe_files.py"),
     ("an export that hears worse is kept", "asr/commands/export/conversion.py",
      "after.wer - before.wer > MAX_WORSE", "before.wer - after.wer > MAX_WORSE", "tests/test_export.py"),
     ("a card shows a path of the machine", "asr/commands/card/provenance.py",

@@ -7,15 +7,17 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
-from asr.evaluation.transcripts import read_transcripts, require_same_test_set
+from asr.evaluation.transcripts import MODELS, read_transcripts, require_same_test_set
 from asr.evaluation.utterance_table import COLUMNS, from_csv, pseudonym, utterance_table
 from asr.tables.corpus import RAW_FEATURES
 from asr.tables.csv_text import to_csv
 from asr.tables.features import FEATURES, METADATA
 from asr.tables.shards import write_shards
+from stages.evaluate import intervals
 from tests.recipes import Recipe
 
 CLIP = {"speaker": "amina", "gender": "", "age": "", "accent": "", "n_ids": 9, "hit_limit": False}
@@ -104,6 +106,14 @@ def test_metrics(scored: Recipe) -> None:
     }
     assert metrics["pretrained"]["wer"] == 160.0  # one substituted, four deleted, three inserted
     assert metrics["pretrained"].keys() == metrics["finetuned"].keys()
+
+
+def test_intervals_are_those_of_speakers_however_many_clips_each_has() -> None:
+    clips = pd.DataFrame({"id": list("abcdefghijkl"), "speaker": ["amina", "ali", "mariyam"] * 4})
+    counts = {f"{kind}errors_{model}": [3, 0, 1] * 4 for kind in ("", "char_") for model in MODELS}
+    table = clips.assign(reference_words=5, reference_chars=20, **counts)
+    spoken = table.groupby("speaker").sum(numeric_only=True).reset_index()
+    assert intervals(table, 200, 1) == intervals(spoken.assign(id=spoken.speaker), 200, 1)
 
 
 def test_intervals(scored: Recipe) -> None:

@@ -51,6 +51,13 @@ def test_files_that_are_there_stay_as_they_are(tmp_path, caplog):
     assert f"skipped 2 of 3 recordings, because their files exist ({named}): --overwrite" in warning
 
 
+@pytest.mark.parametrize("names", [["a.wav", "a.mp3"], ["x/a.wav", "y/a.wav"], ["stdin.wav", None]], ids=str)
+def test_two_recordings_of_one_name_are_refused(tmp_path, names):
+    found = [name and tmp_path / name for name in names]
+    with pytest.raises(ValueError, match="two recordings are called (a|stdin): write them to different folders"):
+        outputs(found, tmp_path, "txt")
+
+
 @pytest.mark.parametrize("out", ["file", "file/below", "/proc/1"])
 def test_where_nothing_can_be_written_is_refused(tmp_path, out):
     touched(tmp_path, "file")
