@@ -176,10 +176,9 @@ def become(argv: list[str], folder: str, environment: dict[str, str]) -> None:
     sys.modules["numpy"].random.seed()  # or all processes had one state
     importlib.invalidate_caches()
     sys.executable = shutil.which("python")
-    if argv[0] == "-u":
-        argv = argv[1:]
-        sys.stdout.reconfigure(line_buffering=True)
-    kind, *rest = argv
+    unbuffered = argv[0] == "-u"
+    open_streams(1 if unbuffered else -1)
+    kind, *rest = argv[unbuffered:]
     sys.path[:0] = python_path(folder, environment)
     if kind == "-m":
         sys.path.insert(0, folder)
@@ -192,8 +191,19 @@ def become(argv: list[str], folder: str, environment: dict[str, str]) -> None:
         exec(compile(rest[0], "<string>", "exec"), module.__dict__)
     else:
         sys.path.insert(0, os.path.dirname(os.path.abspath(kind)))
-        sys.argv = list(argv)
+        sys.argv = [kind, *rest]
         runpy.run_path(kind, run_name="__main__")
+
+
+def open_streams(buffering: int) -> None:
+    """Open the standard streams anew: the old ones remember whether the server's can seek."""
+    for number, (name, mode, size) in enumerate(
+        [("stdin", "r", -1), ("stdout", "w", buffering), ("stderr", "w", 1)]
+    ):
+        old = getattr(sys, name)
+        stream = open(number, mode, size, old.encoding, old.errors, closefd=False)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def end(work: Callable, *args: object) -> NoReturn:

@@ -40,6 +40,7 @@ def test_folder_arguments_environment_and_streams_are_its_own(tmp_path):
     for command, output, error in (
         (["-m", "module", "a", "b c"], f"{tmp_path} ދިވެހި a b c\n", ""),
         (["module.py"], f"{tmp_path} ދިވެހި\n", ""),
+        (["-c", "import sys; sys.stdout.reconfigure(errors='strict'); print(1)"], "1\n", ""),
         (["-c", "import other"], "", "ZeroDivisionError: division by zero\n"),
     ):
         for python in ("python", sys.executable):
