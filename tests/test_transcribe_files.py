@@ -54,7 +54,7 @@ def test_files_that_are_there_stay_as_they_are(tmp_path, caplog):
 @pytest.mark.parametrize("names", [["a.wav", "a.mp3"], ["x/a.wav", "y/a.wav"], ["stdin.wav", None]], ids=str)
 def test_two_recordings_of_one_name_are_refused(tmp_path, names):
     found = [name and tmp_path / name for name in names]
-    with pytest.raises(ValueError, match="two recordings are called (a|stdin): write them to different folders"):
+    with pytest.raises(ValueError, match="two recordings are called (a|stdin): write them to different"):
         outputs(found, tmp_path, "txt")
 
 
