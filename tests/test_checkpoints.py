@@ -216,14 +216,3 @@ def hold_elsewhere(folder):
     other.start()
     assert ready.wait(600)
     return other, ready, release
-
-
-def test_a_second_training_waits_for_the_first(tmp_path, monkeypatch, caplog):
-    folder = tmp_path / "checkpoints/abc"
-    other, _, release = hold_elsewhere(folder)
-    monkeypatch.setattr(locks, "POLL_S", 0.05)
-    monkeypatch.setattr(locks.logger, "warning", lambda *args: (caplog.records.append(args), release.set()))
-    with locked(folder):
-        assert (tmp_path / "checkpoints/abc.lock").read_text().split()[0] == str(os.getpid())
-    assert caplog.records[-1][1] == str(other.pid)
-    other.join()
