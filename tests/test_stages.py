@@ -5,7 +5,6 @@
 
 import json
 import re
-import time
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from asr.tables.features import log_mel_of
 from asr.tables.rows import read_rows
 from asr.tables.shards import read_shards
 from tests.recipes import REPOSITORY, Recipe
-from tests.spied import start_spy
+from tests.spied import kill_in_pass
 
 
 def lines(path):
@@ -55,10 +54,7 @@ def test_featurize_keeps_every_row_and_whispers_own_features(finished):
 
 
 def test_train_saves_a_model_that_learned_something_and_transcribes_alone(finished):
-    before, after = (
-        load_model(finished.folder / "data/pretrained"),
-        load_model(finished.folder / "data/model"),
-    )
+    before, after = (load_model(finished.folder / "data" / name) for name in ("pretrained", "model"))
     moved = {n for n, p in after.state_dict().items() if not torch.equal(p, before.state_dict()[n])}
     assert "model.decoder.embed_tokens.weight" in moved and "model.encoder.conv1.weight" in moved
     assert "model.encoder.embed_positions.weight" not in moved
@@ -103,20 +99,10 @@ def test_no_library_comments_on_how_it_is_asked_to_generate(finished):
     assert "max_new_tokens" not in finished.output["train"]
 
 
-def kill_after_step_2(recipe):
-    """Start a training and kill it when it has saved its second step."""
-    running = start_spy(recipe, LAST_PASS="3")
-    while not list(recipe.folder.glob("checkpoints/*/checkpoint-2/whole")):
-        assert running.poll() is None, running.communicate()[0]
-        time.sleep(0.05)
-    running.kill()
-    running.communicate()
-
-
 def test_a_killed_training_goes_on_and_ends_the_same(finished, tmp_path):
     recipe = Recipe(tmp_path, {})
     recipe.share(finished)
-    kill_after_step_2(recipe)
+    kill_in_pass(recipe, 3, "checkpoint-2/whole")
     output = recipe.run("train")
     assert "resuming from" in output and "checkpoint-2" in output
     for name in ("data/model/model.safetensors", "metrics/training_curve.csv"):
@@ -142,7 +128,7 @@ def test_new_tokens_adapters_masks_and_speeds_together(finished, tmp_path):
             (recipe.folder / "data" / made_anew).unlink()
         recipe.run("filter")
         recipes.append(recipe)
-    kill_after_step_2(recipes[0])
+    kill_in_pass(recipes[0], 3, "checkpoint-2/whole")
     for recipe in recipes:
         output = recipe.run("train")
     disturbed, undisturbed = (r.folder / "data/model/model.safetensors" for r in recipes)
