@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 from tests.recipes import Recipe
 
@@ -50,3 +51,18 @@ def start_spy(recipe: Recipe, **environment: str) -> subprocess.Popen:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def wait_for(running: subprocess.Popen, recipe: Recipe, pattern: str) -> None:
+    """Wait until a file that matches is in the folder of a training's checkpoints."""
+    while not list(recipe.folder.glob(f"checkpoints/*/{pattern}")):
+        assert running.poll() is None, running.communicate()[0]
+        time.sleep(0.05)
+
+
+def kill_in_pass(recipe: Recipe, number: int, when: str) -> None:
+    """Start a training and kill it in its pass of that number, once a file that matches `when` is there."""
+    running = start_spy(recipe, LAST_PASS=str(number))
+    wait_for(running, recipe, when)
+    running.kill()
+    running.communicate()

@@ -47,7 +47,7 @@ def test_charts_say_what_they_show() -> None:
 
 def test_a_speaker_who_is_understood_better_is_further_right_and_lower() -> None:
     speakers = PARTS.assign(wer_pretrained=[40.0, 90.0], wer_finetuned=[30.0, 10.0])
-    drawn = ElementTree.fromstring(draw(speakers)["wer_by_speaker"])
+    drawn = ElementTree.fromstring(draw(speakers)["speaker"])
     dots = drawn.find(".//*[@id='PathCollection_1']").iter("{http://www.w3.org/2000/svg}use")
     (x, y), (other_x, other_y) = ((float(dot.get("x")), float(dot.get("y"))) for dot in dots)
     assert other_x > x and other_y > y  # SVG counts downwards

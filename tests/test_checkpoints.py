@@ -1,12 +1,11 @@
 import json
 import multiprocessing
-import os
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from asr.runtime import locks, manifest
+from asr.runtime import manifest
 from asr.training import checkpoints
 from asr.training.checkpoints import checkpoint_folder, locked, newest_whole
 
@@ -92,12 +91,9 @@ def test_the_newest_whole_checkpoint_is_found_and_partial_ones_go_without_a_word
     assert not caplog.records
 
 
-@pytest.mark.parametrize("damage", ["missing", "short", "other"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, caplog, damage):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, caplog):
     before, damaged = save(tmp_path, 500), save(tmp_path, 1000)
-    file = damaged / "optimizer.pt"
-    content = {"short": "optim", "other": "optimizer.pt 999 "}.get(damage)
-    file.unlink() if content is None else file.write_text(content)
+    (damaged / "optimizer.pt").write_text("optim")
     assert newest_whole(tmp_path) == before
     assert names(tmp_path) == ["checkpoint-500"]
     (record,) = caplog.records
@@ -195,35 +191,8 @@ def test_finished_trainings_go_when_another_starts_but_no_others(tmp_path):
         save(tmp_path / name, 2, best=2, ended=True)
         if name != "unfinished":
             (tmp_path / name / "finished").touch()
-    busy, ready, release = hold_elsewhere(tmp_path / "busy")
-    try:
-        checkpoints.remove_finished_others(tmp_path / "mine")
-        assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"mine", "unfinished", "busy"}
-    finally:
-        busy.kill()
-        busy.join()
-
-
-def hold(folder, ready, release):
-    with locked(folder):
-        ready.set()
-        release.wait()
-
-
-def hold_elsewhere(folder):
-    ready, release = multiprocessing.Event(), multiprocessing.Event()
-    other = multiprocessing.Process(target=hold, args=(folder, ready, release), daemon=True)
-    other.start()
-    assert ready.wait(600)
-    return other, ready, release
-
-
-def test_a_second_training_waits_for_the_first(tmp_path, monkeypatch, caplog):
-    folder = tmp_path / "checkpoints/abc"
-    other, _, release = hold_elsewhere(folder)
-    monkeypatch.setattr(locks, "POLL_S", 0.05)
-    monkeypatch.setattr(locks.logger, "warning", lambda *args: (caplog.records.append(args), release.set()))
-    with locked(folder):
-        assert (tmp_path / "checkpoints/abc.lock").read_text().split()[0] == str(os.getpid())
-    assert caplog.records[-1][1] == str(other.pid)
-    other.join()
+    remove = multiprocessing.Process(target=checkpoints.remove_finished_others, args=(tmp_path / "mine",))
+    with locked(tmp_path / "busy"):
+        remove.start()
+        remove.join()
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"mine", "unfinished", "busy"}

@@ -13,6 +13,11 @@ from tests.recipes import REPOSITORY
 BASE = REPOSITORY / "sample/base"
 
 
+@pytest.fixture(scope="module")
+def loaded():
+    return load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+
+
 def clip(n_frames, seed=0):
     return np.random.default_rng(seed).standard_normal((80, n_frames)).astype(np.float16)
 
@@ -25,9 +30,9 @@ def options(batch_size):
     return DecodingOptions("sinhalese", "transcribe", batch_size, max_new_tokens=30, num_beams=1)
 
 
-def heard(model, processor, clips, batch_size):
+def heard(loaded, clips, batch_size):
     lengths = [clip.shape[1] for clip in clips]
-    return transcribe(model, processor, lengths, clips.__getitem__, options(batch_size))
+    return transcribe(*loaded, lengths, clips.__getitem__, options(batch_size))
 
 
 def test_a_clip_within_the_window_is_one_piece():
@@ -58,27 +63,24 @@ def test_batches_are_of_pieces_longest_first():
     ]
 
 
-def test_results_come_in_order_and_do_not_depend_on_the_batch():
-    model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+def test_results_come_in_order_and_do_not_depend_on_the_batch(loaded):
     clips = [clip(n, n) for n in (200, 40, 800, 120, 300)]
-    together = heard(model, processor, clips, batch_size=4)
-    alone = [heard(model, processor, [one], batch_size=1)[0] for one in clips]
+    together = heard(loaded, clips, batch_size=4)
+    alone = [heard(loaded, [one], batch_size=1)[0] for one in clips]
     assert together == alone
-    pieces = heard(model, processor, split(clips[2], 300), batch_size=1)
+    pieces = heard(loaded, split(clips[2], 300), batch_size=1)
     assert together[2].text == " ".join(piece.text for piece in pieces if piece.text)
     assert together[2].n_ids == sum(piece.n_ids for piece in pieces)
 
 
-def test_pieces_of_a_clip_that_other_processes_heard_are_put_in_order(monkeypatch):
-    model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+def test_pieces_of_a_clip_that_other_processes_heard_are_put_in_order(loaded, monkeypatch):
     clips = [clip(1200, 3), clip(100, 4)]
-    expected = heard(model, processor, clips, batch_size=2)
+    expected = heard(loaded, clips, batch_size=2)
     monkeypatch.setattr(processes, "gather", lambda found: found[::-1])
-    assert heard(model, processor, clips, batch_size=2) == expected
+    assert heard(loaded, clips, batch_size=2) == expected
 
 
-def test_a_process_reads_the_clips_of_its_own_batches_and_one_batch_at_a_time(monkeypatch):
-    model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+def test_a_process_reads_the_clips_of_its_own_batches_and_one_batch_at_a_time(loaded, monkeypatch):
     monkeypatch.setattr(processes, "rank", lambda: 1)
     monkeypatch.setattr(processes, "world_size", lambda: 2)
     asked, references, in_memory = [], [], []
@@ -94,7 +96,7 @@ def test_a_process_reads_the_clips_of_its_own_batches_and_one_batch_at_a_time(mo
         return features
 
     lengths = [10, 80, 30, 60, 50, 40, 70, 20]
-    results = transcribe(model, processor, lengths, read, options(batch_size=2))
+    results = transcribe(*loaded, lengths, read, options(batch_size=2))
     assert asked == [3, 4, 7, 0]  # longest first: 1 6 | 3 4 | 5 2 | 7 0
     assert max(in_memory) == 2
     assert len(results) == 8
@@ -103,19 +105,15 @@ def test_a_process_reads_the_clips_of_its_own_batches_and_one_batch_at_a_time(mo
 @pytest.mark.parametrize(
     ("ids", "text", "n_ids", "hit_limit"),
     [
-        ([154, 238, 264], "ލ", 2, False),
-        ([154, 238, 264, 264, 264], "ލ", 2, False),
-        ([154, 238] * 15, "ލ" * 15, 30, True),
+        ([154, 235, 264], "ލ", 2, False),
+        ([154, 235, 264, 264, 264], "ލ", 2, False),
+        ([154, 235] * 15, "ލ" * 15, 30, True),
         ([264], "", 0, False),
     ],
 )
-def test_ids_are_counted_and_a_missing_end_is_seen(monkeypatch, ids, text, n_ids, hit_limit):
-    model, processor = load_model(BASE), load_processor(BASE, "sinhalese", "transcribe")
-    letter = processor.tokenizer("ލ").input_ids[4:-1]
-    end = processor.tokenizer.eos_token_id
-    ids = [{154: letter[0], 238: letter[1], 264: end}[i] for i in ids]
+def test_ids_are_counted_and_a_missing_end_is_seen(loaded, monkeypatch, ids, text, n_ids, hit_limit):
     monkeypatch.setattr(
         WhisperForConditionalGeneration, "generate", lambda self, *a, **k: torch.tensor([ids])
     )
-    found = heard(model, processor, [clip(50)], batch_size=1)[0]
+    found = heard(loaded, [clip(50)], batch_size=1)[0]
     assert (found.text, found.n_ids, found.hit_limit) == (text, n_ids, hit_limit)

@@ -12,18 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import (
-    PrinterCallback,
-    Seq2SeqTrainer,
-    Seq2SeqTrainingArguments,
-    TrainerState,
-    WhisperForConditionalGeneration,
-)
+from transformers import TrainerState
 
 from asr.runtime import progress
 from asr.runtime.progress import tracked
 from asr.training.progress_callback import Progress
-from tests.recipes import REPOSITORY
+from tests.test_trainer import trained
 
 
 @pytest.fixture
@@ -105,72 +99,46 @@ def test_a_terminal_without_a_width_has_lines(clock, terminal, monkeypatch):
     assert drawn().count(" of 44 clips, ") == 5
 
 
-@pytest.fixture
-def run(clock):
-    """A function that begins a training of 4000 steps of 8 samples."""
-    made = []
-
-    def make(done=0, history=(), main=True):
-        made.append(Run(clock, done, list(history), main))
-        return made[-1]
-
-    yield make
-    for training in made:
-        training.tell("train_end")
-
-
 class Run:
-    def __init__(self, clock, done, history, main):
+    """A training of 4000 steps of 8 samples, of which some were done before."""
+
+    def __init__(self, clock, done=0, history=(), main=True):
         self.clock, self.callback = clock, Progress()
         self.args = SimpleNamespace(
             per_device_train_batch_size=2, gradient_accumulation_steps=2, world_size=2
         )
         self.state = TrainerState(
-            global_step=done, max_steps=4000, log_history=history, is_world_process_zero=main
+            global_step=done, max_steps=4000, log_history=list(history), is_world_process_zero=main
         )
-
-    def tell(self, event, **kwargs):
-        getattr(self.callback, f"on_{event}")(self.args, self.state, None, **kwargs)
 
     def step(self, count, seconds=1.0):
         for _ in range(count):
             self.clock.now += seconds
             self.state.global_step += 1
-            self.tell("step_end")
+            self.callback.on_step_end(self.args, self.state, None)
 
-    def validate(self, batch_s, wer):
+    def validate(self, batch_s):
         for _ in range(4):
             self.clock.now += batch_s
-            self.tell("prediction_step", eval_dataloader=range(4))
-        self.state.log_history.append({"eval_wer": wer})
-        self.tell("evaluate")
+            self.callback.on_prediction_step(self.args, self.state, None, eval_dataloader=range(4))
+        self.state.log_history.append({"eval_wer": 40.0})
+        self.callback.on_evaluate(self.args, self.state, None)
 
 
-def test_rates_of_a_training_begin_with_the_end_of_the_first_step(run, lines, monkeypatch):
+def test_rates_are_those_of_this_run_from_the_end_of_its_first_step(clock, lines, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3_100_000_000)
-    training = run()
-    training.step(1, seconds=300)  # slow, as a first step is
-    training.state.log_history.append({"loss": 0.43214, "grad_norm": 1.0})
-    training.step(20, seconds=0.5)
-    assert lines() == [
-        "1 of 4000 steps, ? steps/s, 00:00 passed, ? left",
-        "21 of 4000 steps, 2.00 steps/s, loss 0.4321, 16.0 samples/s, 3.1 GB, 00:10 passed, 33:09 left",
-    ]
-
-
-def test_a_resumed_run_counts_its_own_steps_only(run, lines):
-    training = run(done=2000, history=[{"eval_wer": 41.0}, {"eval_wer": 35.12, "loss": 0.5}])
+    training = Run(clock, done=2000, history=[{"eval_wer": 41.0}, {"eval_wer": 35.12, "loss": 0.43214}])
     training.step(1, seconds=300)  # skips the rows that it has seen
-    training.step(1, seconds=20)
-    figures = "0.05 steps/s, loss 0.5, WER 35.12, 0.4 samples/s, 00:20 passed, 11:06:00 left"
-    assert lines()[-1] == f"2002 of 4000 steps, {figures}"
+    training.step(20, seconds=0.5)
+    figures = "2.00 steps/s, loss 0.4321, WER 35.12, 16.0 samples/s, 3.1 GB, 00:10 passed, 16:29 left"
+    assert lines()[-1] == f"2021 of 4000 steps, {figures}"
 
 
-def test_a_validation_has_lines_of_its_own_and_counts_in_the_time_left(run, lines):
-    training = run()
+def test_a_validation_has_lines_of_its_own_and_counts_in_the_time_left(clock, lines):
+    training = Run(clock)
     training.step(1001)
-    training.validate(batch_s=250, wer=40.0)
+    training.validate(batch_s=250)
     training.step(1)
     assert lines()[-5:] == [
         "validation: 1 of 4 batches, ? batches/s, 00:00 passed, ? left",
@@ -182,44 +150,24 @@ def test_a_validation_has_lines_of_its_own_and_counts_in_the_time_left(run, line
     ]
 
 
-def test_only_the_main_process_speaks_and_only_in_a_training(run, lines):
-    other = run(main=False)
+def test_only_the_main_process_speaks_and_only_in_a_training(clock, lines):
+    other = Run(clock, main=False)
     other.step(50)
-    for training in (other, run()):
-        training.validate(batch_s=60, wer=40.0)
+    for training in (other, Run(clock)):
+        training.validate(batch_s=60)
     with tracked(10, "clips", "transcribe", silent=True) as advance:
         advance(10)
     assert lines() == []
 
 
 def test_the_trainer_calls_it_all(tmp_path, monkeypatch, lines):
-    def collate(rows):
-        features, labels = zip(*rows, strict=True)
-        return {"input_features": torch.stack(features), "labels": torch.stack(labels)}
-
     monkeypatch.setattr("tqdm.std.time", itertools.count(0, 20).__next__)
-    rows = [(torch.randn(80, 300), torch.randint(5, 200, (6,))) for _ in range(4)]
-    settings = {
-        "max_steps": 2, "eval_strategy": "steps", "eval_steps": 2, "logging_steps": 1, "save_strategy": "no",
-        "per_device_train_batch_size": 2, "per_device_eval_batch_size": 2, "predict_with_generate": True,
-        "generation_max_length": 8, "disable_tqdm": True, "use_cpu": True,
-    }  # fmt: skip
-    trainer = Seq2SeqTrainer(
-        model=WhisperForConditionalGeneration.from_pretrained(REPOSITORY / "sample/base"),
-        args=Seq2SeqTrainingArguments(output_dir=str(tmp_path), **settings),
-        train_dataset=rows,
-        eval_dataset=rows,
-        data_collator=collate,
-        compute_metrics=lambda prediction: {"wer": 35.12},
-        callbacks=[Progress()],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    trained(tmp_path, max_steps=2, eval_steps=2, save_steps=2, per_device_eval_batch_size=2)
     expected = [
         r"1 of 2 steps, .*",
         r"2 of 2 steps, \S+ steps/s, loss \S+, \S+ samples/s, .*",
         *(rf"validation: {batch} of 2 batches, .*" for batch in (1, 2)),
-        r"2 of 2 steps, \S+ steps/s, loss \S+, WER 35\.12, \S+ samples/s, .*",
+        r"2 of 2 steps, \S+ steps/s, loss \S+, WER \S+, \S+ samples/s, .*",
     ]
     assert len(lines()) == len(expected), "\n".join(lines())
     for line, pattern in zip(lines(), expected, strict=True):

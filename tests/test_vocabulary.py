@@ -9,19 +9,12 @@ from itertools import pairwise
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
-from transformers import (
-    WhisperConfig,
-    WhisperForConditionalGeneration,
-    WhisperProcessor,
-    WhisperTokenizer,
-    pipeline,
-)
+from transformers import WhisperProcessor, WhisperTokenizer
 
 from asr.model import vocabulary, whisper
 from asr.model.merges import bytes_of
 from asr.synthesis.phrases import dhivehi_phrase
 from tests.recipes import REPOSITORY
-from tests.test_audio import speechlike
 
 BASE = REPOSITORY / "sample/base"
 RUSSIAN = "все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему"
@@ -78,6 +71,13 @@ def with_merges(merges):
     return WhisperProcessor(sample().feature_extractor, tokenizer)
 
 
+def extended(make=bilingual, n_tokens=80, sentences=None):
+    """Return a processor with new tokens, the same without them, and the tokens."""
+    processor, original = make(), make()
+    new = vocabulary.extend(processor.tokenizer, sentences or phrases(300), n_tokens, set())
+    return processor, original, new
+
+
 def merges_of(processor):
     model = json.loads(processor.tokenizer.backend_tokenizer.to_str())["model"]
     return [tuple(merge) for merge in model["merges"]]
@@ -89,11 +89,10 @@ def ids_of(processor, text):
 
 @pytest.mark.parametrize("make, n_tokens, at_most", [(sample, 8, 0.85), (bilingual, 80, 0.4)])
 def test_a_word_takes_fewer_ids(make, n_tokens, at_most):
-    train, test = phrases(300), phrases(100, seed=2)
-    processor = make()
-    before = vocabulary.ids_per_word(processor.tokenizer, test)
-    assert len(vocabulary.extend(processor.tokenizer, train, n_tokens, set())) == n_tokens
-    assert vocabulary.ids_per_word(processor.tokenizer, test) < at_most * before
+    processor, original, new = extended(make, n_tokens)
+    assert len(new) == n_tokens
+    now, before = (vocabulary.ids_per_word(p.tokenizer, phrases(100, seed=2)) for p in (processor, original))
+    assert now < at_most * before
 
 
 def test_ids_are_counted_in_blocks(monkeypatch):
@@ -111,24 +110,15 @@ def test_ids_per_word_leaves_special_tokens_out():
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("make, n_tokens", [(sample, 8), (bilingual, 80)])
 def test_every_text_can_still_be_written(make, n_tokens, text):
-    processor = make()
-    vocabulary.extend(processor.tokenizer, phrases(300), n_tokens, set())
+    processor, *_ = extended(make, n_tokens)
     tokenizer = processor.tokenizer
     assert tokenizer.decode(ids_of(processor, text)) == text
     assert tokenizer.decode(tokenizer(text).input_ids, skip_special_tokens=True) == text
 
 
-def test_what_went_is_spelt_with_its_parts():
-    processor, original = bilingual(), bilingual()
-    new = vocabulary.extend(processor.tokenizer, phrases(300), 80, set())
-    assert set(ids_of(original, RUSSIAN)) & {token.id for token in new}
-    assert len(ids_of(processor, RUSSIAN)) > len(ids_of(original, RUSSIAN))
-
-
 @pytest.mark.parametrize("make, n_tokens", [(sample, 8), (bilingual, 80)])
 def test_the_vocabulary_keeps_its_size_and_every_special_id(make, n_tokens):
-    processor, original = make(), make()
-    new = vocabulary.extend(processor.tokenizer, phrases(300), n_tokens, set())
+    processor, original, new = extended(make, n_tokens)
     old, tokenizer = original.tokenizer, processor.tokenizer
     assert (len(tokenizer), tokenizer.vocab_size) == (len(old), old.vocab_size)
     assert sorted(tokenizer.get_vocab().values()) == list(range(len(old)))
@@ -142,19 +132,9 @@ def test_the_vocabulary_keeps_its_size_and_every_special_id(make, n_tokens):
 
 
 def test_tokens_of_the_transcripts_keep_their_ids():
-    processor, original = bilingual(), bilingual()
-    needed = set(ids_of(original, RUSSIAN))
-    vocabulary.extend(processor.tokenizer, [RUSSIAN, *phrases(300)], 40, set())
-    for id in needed:
+    processor, original, _ = extended(bilingual, 40, [RUSSIAN, *phrases(300)])
+    for id in set(ids_of(original, RUSSIAN)):
         assert processor.tokenizer.convert_ids_to_tokens(id) == original.tokenizer.convert_ids_to_tokens(id)
-
-
-def test_no_new_token_gets_a_reserved_id():
-    free = {token.id for token in vocabulary.extend(bilingual().tokenizer, phrases(300), 20, set())}
-    reserved = set(sorted(free)[::4])
-    new = vocabulary.extend(bilingual().tokenizer, phrases(300), 20, reserved)
-    assert len({token.id for token in new}) == 20
-    assert not reserved & {token.id for token in new}
 
 
 def test_what_a_surviving_merge_is_made_of_stays():
@@ -180,8 +160,7 @@ def test_an_added_word_keeps_its_id():
 def test_each_merge_is_the_most_frequent_one():
     """Against a recount from scratch; "aaaa", because its pairs overlap."""
     sentences = [*phrases(60), *["aaaa aaaaa abababab", "ไทย ภาษาไทย", "люди рождаются свободными"] * 5]
-    processor, original = bilingual(), bilingual()
-    vocabulary.extend(processor.tokenizer, sentences, 80, set())
+    processor, original, _ = extended(sentences=sentences)
     model, backend = original.tokenizer.backend_tokenizer.model, processor.tokenizer.backend_tokenizer
     words = Counter(w for s in sentences for w, _ in backend.pre_tokenizer.pre_tokenize_str(s))
     words = [([token.value for token in model.tokenize(word)], n) for word, n in words.items()]
@@ -230,16 +209,15 @@ def joined(tokens, pair):
 
 
 def test_new_tokens_reach_over_vowel_signs_but_not_over_words():
-    processor = bilingual()
-    tokens = vocabulary.extend(processor.tokenizer, phrases(300), 80, set())
+    processor, _, tokens = extended()
     texts = [processor.tokenizer.decode([token.id]) for token in tokens]
     assert not [text for text in texts if " " in text[1:] or "\ufffd" in text]
     assert [text for text in texts if sum("\u07a6" <= character <= "\u07b0" for character in text) > 2]
 
 
 def test_pieces_are_what_the_pretrained_tokenizer_writes():
-    processor, original = bilingual(), bilingual()
-    for token in vocabulary.extend(processor.tokenizer, phrases(300), 80, set()):
+    processor, original, new = extended()
+    for token in new:
         text = processor.tokenizer.decode([token.id])
         assert token.pieces == ids_of(original, text) and len(token.pieces) > 1
 
@@ -253,15 +231,13 @@ def test_pieces_are_split_as_the_pretrained_tokenizer_splits():
 
 
 def test_a_token_that_is_part_of_a_character_is_spelt_in_bytes():
-    processor, original = bilingual(), bilingual()
-    first = vocabulary.extend(processor.tokenizer, ["กขคงจ"] * 2, 1, set())[0]
+    _, original, (first,) = extended(bilingual, 1, ["กขคงจ"] * 2)
     assert first.token == "à¸"  # the first two of three bytes
     assert first.pieces == original.tokenizer.convert_tokens_to_ids(["à", "¸"])
 
 
 def test_saved_and_loaded_by_us_it_encodes_the_same(tmp_path):
-    processor = bilingual()
-    new = vocabulary.extend(processor.tokenizer, phrases(300), 80, set())
+    processor, _, new = extended()
     processor.save_pretrained(tmp_path)
     vocabulary.save(new, tmp_path)
     assert vocabulary.load(tmp_path) == new
@@ -290,18 +266,8 @@ def test_an_ordinary_checkpoint_is_left_as_it_is(tmp_path):
     before = tokenizer.backend_tokenizer.to_str()
     vocabulary.restore_pre_tokenizer(tokenizer, BASE)
     vocabulary.restore_pre_tokenizer(tokenizer, tmp_path)  # without a tokenizer.json
-    other = json.loads((BASE / "tokenizer.json").read_text()) | {"pre_tokenizer": None}
-    (tmp_path / "tokenizer.json").write_text(json.dumps(other))
-    vocabulary.restore_pre_tokenizer(tokenizer, tmp_path)
     assert tokenizer.backend_tokenizer.to_str() == before
     assert vocabulary.load(BASE) == []
-
-
-def test_no_tokens_change_nothing():
-    processor = sample()
-    before = processor.tokenizer.backend_tokenizer.to_str()
-    assert vocabulary.extend(processor.tokenizer, phrases(10), 0, set()) == []
-    assert processor.tokenizer.backend_tokenizer.to_str() == before
 
 
 @pytest.mark.parametrize(
@@ -314,29 +280,20 @@ def test_no_tokens_change_nothing():
 )
 def test_more_tokens_than_can_be_had_are_refused(sentences, n_tokens, available):
     processor = sample()
-    before = processor.tokenizer.backend_tokenizer.to_str()
     with pytest.raises(ValueError, match=f"is {n_tokens}, .* model.extend_tokenizer to {available} or less"):
         vocabulary.extend(processor.tokenizer, sentences, n_tokens, set())
-    assert processor.tokenizer.backend_tokenizer.to_str() == before
     assert len(vocabulary.extend(processor.tokenizer, sentences, available, set())) == available
 
 
 def test_the_same_tokens_in_any_order_and_process():
     """Nine pairs as frequent as each other, among others."""
     sentences = [*phrases(40), "ކގ ހސ ނޅ", "ނޅ ކގ ހސ"]
-    expected = vocabulary.extend(bilingual().tokenizer, sentences, 80, set())
-    assert vocabulary.extend(bilingual().tokenizer, reversed(sentences), 80, set()) == expected
-    code = (
-        "import sys; from tests.test_vocabulary import bilingual, vocabulary\n"
-        "print(vocabulary.extend(bilingual().tokenizer, sys.stdin.read().splitlines(), 80, set()))"
-    )
+    expected = extended(sentences=sentences)[2]
+    assert extended(sentences=sentences[::-1])[2] == expected
+    code = f"from tests.test_vocabulary import extended; print(extended(sentences={sentences})[2])"
+    environment = os.environ | {"PYTHONHASHSEED": "13", "PYTHONUTF8": "1"}
     run = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONHASHSEED": "13", "PYTHONUTF8": "1"},
-        input="\n".join(sentences),
-        capture_output=True,
-        encoding="utf-8",
+        [sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True, encoding="utf-8"
     )
     assert run.stdout.strip() == str(expected), run.stderr
 
@@ -356,29 +313,3 @@ def test_embeddings_start_at_the_mean_of_their_pieces():
     assert torch.equal(after[others], before[others])
     assert torch.equal(model.proj_out.weight, after)
     assert after.requires_grad and after.is_leaf
-
-
-@pytest.mark.parametrize("return_timestamps", [False, True])
-def test_a_pipeline_reads_new_tokens_as_words(tmp_path, return_timestamps):
-    processor = bilingual()
-    new = vocabulary.extend(processor.tokenizer, phrases(300), 80, set())
-    config = WhisperConfig.from_pretrained(BASE, vocab_size=len(processor.tokenizer))
-    model = WhisperForConditionalGeneration(config)
-    whisper.set_language(model, "sinhalese", "transcribe")
-    model.generation_config.no_timestamps_token_id = processor.tokenizer.convert_tokens_to_ids(
-        "<|notimestamps|>"
-    )
-    model.save_pretrained(tmp_path)
-    processor.save_pretrained(tmp_path)
-    recognizer = pipeline("automatic-speech-recognition", model=str(tmp_path))
-    text = "ޖަނަވަރީ އެއްހާސް"
-    words = ids_of(processor, text)
-    assert {token.id for token in new} & set(words)
-    marks = recognizer.tokenizer.convert_tokens_to_ids(["<|0.00|>", "<|1.00|>"])
-    ids = [marks[0], *words, marks[1]] if return_timestamps else words
-    ids = [*recognizer.tokenizer("").input_ids[:3], *ids, recognizer.tokenizer.eos_token_id]
-    recognizer.model.generate = lambda **_: torch.tensor([ids])
-    result = recognizer(speechlike(16_000), return_timestamps=return_timestamps)
-    assert result["text"] == text
-    if return_timestamps:
-        assert result["chunks"] == [{"timestamp": (0.0, 1.0), "text": text}]

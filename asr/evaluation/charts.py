@@ -12,10 +12,7 @@ from asr.evaluation.breakdown import DURATION_S, TIMES_SEEN, WORDS
 
 INK = "#777778"  # axes and letters; readable on white and on black, and found by `inline`
 LABELS = {"pretrained": "pretrained", "finetuned": "fine-tuned"}
-COLORS = {
-    "pretrained": "#d95f02",
-    "finetuned": "#1b9e77",
-}  # ColorBrewer's Dark2
+COLORS = {"pretrained": "#d95f02", "finetuned": "#1b9e77"}  # ColorBrewer's Dark2
 SIZE = (6.4, 3.4)  # inches
 _STYLE = {
     "svg.fonttype": "none",  # letters stay letters, in the reader's font

@@ -34,9 +34,7 @@ def summary(
     return "\n".join(lines)
 
 
-def warnings(
-    metrics: dict[str, dict[str, float | int]], table: pd.DataFrame, n_validation: int
-) -> list[str]:
+def warnings(metrics: dict[str, dict[str, float | int]], table: pd.DataFrame, n_validation: int) -> list[str]:
     """List what a reader of the figures has to know: small sets, and a single clip that decides."""
     after, found = metrics["finetuned"], []
     low, high = after["wer_ci95_low"], after["wer_ci95_high"]

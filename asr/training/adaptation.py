@@ -6,7 +6,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import WhisperForConditionalGeneration
 
 from asr.model import whisper
-from asr.params import Lora, SpecAugment, Train
+from asr.params import SpecAugment, Train
 
 
 def load_for_training(folder: Path, params: Train) -> WhisperForConditionalGeneration:
@@ -40,7 +40,7 @@ def load_for_training(folder: Path, params: Train) -> WhisperForConditionalGener
 def adapt(
     model: WhisperForConditionalGeneration, params: Train, new_ids: list[int]
 ) -> WhisperForConditionalGeneration | PeftModel:
-    """Freeze what is not to be trained, and put adapters in if there are to be any.
+    """Freeze what is not to be trained, and add low-rank adapters if `params.lora` has a rank.
 
     Parameters
     ----------
@@ -53,7 +53,16 @@ def adapt(
     _require_masks_that_fit(params.spec_augment, whisper.window_frames(model), model.config.num_mel_bins)
     if params.freeze_encoder:
         model.model.freeze_encoder()
-    return add_adapters(model, params.lora, params.freeze_encoder, new_ids) if params.lora.r else model
+    if not params.lora.r:
+        return model
+    return get_peft_model(
+        model,
+        LoraConfig(
+            **params.lora.model_dump(),
+            exclude_modules=r".*\.encoder\..*" if params.freeze_encoder else None,
+            trainable_token_indices={"embed_tokens": new_ids} if new_ids else None,
+        ),
+    )
 
 
 def _require_masks_that_fit(masks: SpecAugment, n_frames: int, n_mels: int) -> None:
@@ -63,20 +72,6 @@ def _require_masks_that_fit(masks: SpecAugment, n_frames: int, n_mels: int) -> N
     ):
         if probability and length > limit:
             raise ValueError(f"train.spec_augment.{name} is {length}, of {limit}: set it lower")
-
-
-def add_adapters(
-    model: WhisperForConditionalGeneration, lora: Lora, freeze_encoder: bool, new_ids: list[int]
-) -> PeftModel:
-    """Freeze the whole model and add low-rank adapters to the layers that `lora` names."""
-    return get_peft_model(
-        model,
-        LoraConfig(
-            **lora.model_dump(),
-            exclude_modules=r".*\.encoder\..*" if freeze_encoder else None,
-            trainable_token_indices={"embed_tokens": new_ids} if new_ids else None,
-        ),
-    )
 
 
 def merged(model: WhisperForConditionalGeneration | PeftModel) -> WhisperForConditionalGeneration:
