@@ -27,7 +27,7 @@ from asr.sources import archive, folder
 from asr.sources.metadata import read_table
 from asr.tables.features import PROBLEMS
 from stages.featurize import featurize
-from tests.corpora import first_release, release, tone, tsv, write_archive
+from tests.corpora import release, tone, tsv, write_archive
 
 KINDS = {
     "wav": ("WAV", "PCM_16"), "u8": ("WAV", "PCM_U8"), "float": ("WAV", "FLOAT"), "flac": ("FLAC", "PCM_16"),
@@ -150,7 +150,6 @@ def table_seeds() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as place:
         for name in ("a.tar", "a.tar.gz", "a.zip"):
             files[name] = write_archive(Path(place) / name, release()).read_bytes()
-        files["first.zip"] = write_archive(Path(place) / "first.zip", first_release()).read_bytes()
     return files
 
 
@@ -181,8 +180,7 @@ def _table_case(row: int) -> tuple[str, str]:
                 settings = {"path": str(root), "table": name, "columns": columns, "test_fraction": 0.1}
                 clips = list(folder.clips(FolderSource.model_validate(settings), False))
             else:
-                locale = "en" if name.startswith("first") else "dv"
-                clips = list(archive.read_release(root / name, locale, False))
+                clips = list(archive.read_release(root / name, "dv", False))
         except (ValueError, OSError) as error:
             assert isinstance(error, OSError) or _raised_by_us(error), "the user would see a traceback"
             return name, type(error).__name__
