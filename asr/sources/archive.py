@@ -156,5 +156,4 @@ def _list_clips(
             gender=row.get("gender", ""),
             age=row.get("age", ""),
             accent=row.get("accents", row.get("accent", "")),
-            audio=b"",
         )

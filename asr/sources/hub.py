@@ -174,9 +174,6 @@ def _clips(params: HubSource, loaded: dict[str, Dataset]) -> Iterator[Clip]:
                 split=split,
                 speaker="" if speaker is None else str(speaker),
                 sentence=row[columns.sentence] or "",
-                gender="",
-                age="",
-                accent="",
                 audio=data,
             )
     if not with_audio:
