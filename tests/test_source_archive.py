@@ -103,11 +103,8 @@ def test_a_clip_that_is_listed_twice_is_an_error(tmp_path, table, clip, splits):
         read(pack(tmp_path / "cv.tar.gz", **{table: rows}), validated=True)
 
 
-def test_a_release_without_dev_clips_is_read(tmp_path):
+def test_a_release_may_lack_dev_but_not_test(tmp_path):
     assert len(read(pack(tmp_path / "cv.tar.gz", dev=None))) == 4
-
-
-def test_a_release_without_a_test_table_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="has no test.tsv"):
         read(pack(tmp_path / "cv.tar.gz", test=None))
 
