@@ -72,14 +72,6 @@ class Run:
             pass
         return None, ""
 
-    def wait_for(self, wanted: str) -> bool:
-        """Wait until a stage runs; returns whether it did before the end."""
-        while self.dvc.poll() is None:
-            if self.stage()[1] == wanted:
-                return True
-            time.sleep(0.02)
-        return False
-
     def kill(self, way: str) -> str:
         """Kill in one of `WAYS`; returns the name of the stage that was running."""
         process, name = self.stage()
@@ -130,7 +122,9 @@ def disturbed(recipe: Recipe, seconds: dict[str, float], kills: int, seed: int, 
     rows = []
     for number, (stage, way) in enumerate(plan, 1):
         run = Run(recipe, logs / f"{number}.txt")
-        if not run.wait_for(stage):
+        while run.dvc.poll() is None and run.stage()[1] != stage:
+            time.sleep(0.02)
+        if run.dvc.poll() is not None:
             sys.exit(f"`dvc repro` after kill {number - 1} did not come to {stage}:\n{run.log.read_text()}")
         began = time.monotonic()
         if stage == "train":
