@@ -139,9 +139,8 @@ def test_with_that_it_goes_on_and_the_table_names_every_one(accidents):
     assert list(table) == ["id", "split", "reason", "detail"]
     assert dict(zip(table.id, table.reason, strict=True)) == UNUSABLE
     counted = json.loads((accidents.folder / "metrics/filter.json").read_text())
-    tables = [
-        pd.read_csv(file, keep_default_na=False) for file in (accidents.folder / "data/filtered").glob("*.csv")
-    ]
+    filtered = (accidents.folder / "data/filtered").glob("*.csv")
+    tables = [pd.read_csv(file, keep_default_na=False) for file in filtered]
     pairs = {(row, id) for table in tables for row, id in zip(table.row, table.id, strict=True)}
     assert pairs == set(enumerate(accidents.names))
     used = sum(counted[role]["clips"] for role in ("train", "validation", "test"))
