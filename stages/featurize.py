@@ -95,20 +95,15 @@ def _featurize_row(index: int) -> dict:
     return featurize_clip(_raw[index : index + 1].to_pylist()[0], _mel_filters)
 
 
-def check_sampling_rate(extractor: WhisperFeatureExtractor, sampling_rate: int) -> None:
-    """Refuse a sampling rate that the pretrained model was not made for."""
-    expected = extractor.sampling_rate
-    if sampling_rate != expected:
-        raise ValueError(
-            f"featurize.sampling_rate is {sampling_rate}, but the model in {PRETRAINED} hears {expected} Hz:"
-            f" set it to {expected}"
-        )
-
-
 def main() -> None:
     params = load_params()
     extractor = WhisperFeatureExtractor.from_pretrained(PRETRAINED)
-    check_sampling_rate(extractor, params.featurize.sampling_rate)
+    wanted, heard = params.featurize.sampling_rate, extractor.sampling_rate
+    if wanted != heard:
+        raise ValueError(
+            f"featurize.sampling_rate is {wanted}, but the model in {PRETRAINED} hears {heard} Hz:"
+            f" set it to {heard}"
+        )
     raw = read_shards(RAW)
     written = write_shards(OUT, featurize(raw, extractor), FEATURES)
     assert written == len(raw), f"{len(raw)} clips in, {written} rows out"

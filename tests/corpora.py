@@ -97,34 +97,12 @@ def release_of_generation(version: str, home: str, suffix: str = ".mp3") -> list
     suffix: of the table's paths; releases of 2019 have none
     """
     columns = GENERATIONS[version].split()
-    tables = []
-    for split in ("train", "dev", "test"):
-        known = [
-            {"client_id": s, "path": clip + suffix, "sentence": t, "locale": "dv"}
-            | dict.fromkeys(("accent", "accents"), "M")
-            for of, s, clip, t in ROWS
-            if of == split
-        ]
-        rows = [tuple(row.get(column, "") for column in columns) for row in known]
-        tables.append((f"{home}{split}.tsv", tsv(*rows, header=tuple(columns))))
+    rows = {"train": [], "dev": [], "test": []}
+    for split, speaker, clip, sentence in ROWS:
+        known = {"client_id": speaker, "path": clip + suffix, "sentence": sentence, "locale": "dv"}
+        known |= {"accent": "M", "accents": "M"}
+        rows[split].append(tuple(known.get(column, "") for column in columns))
+    tables = [(f"{home}{split}.tsv", tsv(*rows[split], header=tuple(columns))) for split in rows]
     clips = [(f"{home}clips/{clip}.mp3", tone(hz=200 + 50 * i)) for i, (*_, clip, _) in enumerate(ROWS)]
     others = ["invalidated.tsv", "other.tsv", "reported.tsv", "times.txt", "clip_durations.tsv"]
     return [*clips[:2], *tables, *((home + other, b"\xff\n") for other in others), *clips[2:]]
-
-
-def first_release() -> list[tuple[str, bytes]]:
-    """List the members of cv_corpus_v1: CSV, no speakers, the same clip names in each folder."""
-    members, number = [], {}
-    for of, _, _, sentence in ROWS:
-        number[of] = number.get(of, -1) + 1
-        name = f"cv-valid-{of}/sample-{number[of]:06}.mp3"
-        members.append((f"cv_corpus_v1/{name}", tone(hz=200 + 50 * len(members))))
-        number.setdefault(f"rows {of}", []).append(
-            f'{name},"{sentence.replace(chr(34), chr(34) * 2)}",1,0,twenties,female,us,\n'
-        )
-    header = "filename,text,up_votes,down_votes,age,gender,accent,duration\n"
-    tables = [
-        (f"cv_corpus_v1/cv-valid-{of}.csv", (header + "".join(number[f"rows {of}"])).encode())
-        for of in ("train", "dev", "test")
-    ]
-    return [*members, ("cv_corpus_v1/cv-invalid.csv", b"\xff"), *tables, ("cv_corpus_v1/LICENSE.txt", b"CC0")]

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -49,9 +49,9 @@ class Hub:
         if revision not in ("main", COMMIT):
             return self.refuse(handler, 404, "RevisionNotFound", sent)
         if not call or call[0] == "revision":
-            return reply(handler, 200, self.info(parts[1]))
+            return reply(handler, 200, self.info())
         if call[0] == "tree":
-            return self.tree(handler, "/".join(call[2:]), "recursive" in split.query.lower())
+            return self.tree(handler, "/".join(call[2:]))
         if call[0] == "paths-info":
             wanted = parse_qs(body).get("paths", [])
             return reply(handler, 200, [self.entry(path) for path in wanted if path in self.files])
@@ -59,32 +59,22 @@ class Hub:
             return self.file(handler, "/".join(call[2:]), sent)
         return reply(handler, 404)
 
-    def info(self, kind: str) -> dict:
+    def info(self) -> dict:
         files = [{"rfilename": path} for path in self.files]
-        gated = "manual" if self.token else False
-        return {
-            "id": "owner/name",
-            "sha": COMMIT,
-            "siblings": files,
-            "private": False,
-            "gated": gated,
-            "tags": [],
-        }
+        return {"id": "owner/name", "sha": COMMIT, "siblings": files, "private": False, "tags": []}
 
-    def tree(self, handler: Handler, folder: str, recursive: bool) -> None:
-        """List files, and folders, in a folder."""
+    def tree(self, handler: Handler, folder: str) -> None:
+        """List a folder's files and folders, and all that these hold."""
         inside = [path for path in self.files if not folder or path.startswith(folder + "/")]
         if folder and not inside:
             return reply(handler, 404, X_Error_Code="EntryNotFound")
-        found = {}
-        for path in inside:
-            rest = path.removeprefix(folder).strip("/").split("/")
-            for depth in range(1, len(rest)) if recursive else range(1, min(len(rest), 2)):
-                name = "/".join(filter(None, [folder, *rest[:depth]]))
-                found[name] = {"type": "directory", "path": name, "oid": "0" * 40, "size": 0}
-            if recursive or len(rest) == 1:
-                found[path] = self.entry(path)
-        return reply(handler, 200, list(found.values()))
+        above = {str(parent) for path in inside for parent in PurePosixPath(path).parents}
+        folders = [
+            {"type": "directory", "path": path, "oid": "0" * 40, "size": 0}
+            for path in sorted(above - {"."})
+            if not folder or path.startswith(folder + "/")
+        ]
+        return reply(handler, 200, [*folders, *map(self.entry, inside)])
 
     def entry(self, path: str) -> dict:
         data = self.files[path]

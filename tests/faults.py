@@ -99,10 +99,6 @@ FAULTS = {
     ),
     "clock set back": Fault(provoke.clock_set_back, says="Running stage", fails=False),
     "two `dvc repro` at once": Fault(provoke.two_at_once, says="is busy, it is being blocked by"),
-    "output replaced": Fault(provoke.output_replaced, says="", fails=False, after=True),
-    "linked output changed": Fault(
-        provoke.linked_output_changed, says=r"is damaged \(\d+ bytes\): removed", fails=False, after=True
-    ),
     "cache damaged": Fault(
         provoke.cache_damaged, says=r"is damaged \(\d+ bytes\): removed", fails=False, after=True
     ),

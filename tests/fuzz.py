@@ -8,6 +8,7 @@ the pipeline, in its processes; the others are tables and archives, which go thr
 
 import argparse
 import io
+import json
 import random
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from asr.sources import archive, folder
 from asr.sources.metadata import read_table
 from asr.tables.features import PROBLEMS
 from stages.featurize import featurize
-from tests.corpora import first_release, release, tone, tsv, write_archive
+from tests.corpora import release, tone, tsv, write_archive
 
 KINDS = {
     "wav": ("WAV", "PCM_16"), "u8": ("WAV", "PCM_U8"), "float": ("WAV", "FLOAT"), "flac": ("FLAC", "PCM_16"),
@@ -118,9 +119,8 @@ def fuzz_clips(first: int, n_cases: int, seed: int, mel_filters: np.ndarray) -> 
         raw.append({"id": f"{number} {name}", "audio": audio, "problem": "", "detail": ""})
     extractor = WhisperFeatureExtractor(feature_size=N_MELS)
     extractor.mel_filters = mel_filters
-    found, n_rows = Counter(), 0
+    found = Counter()
     for clip, row in zip(raw, featurize(Dataset.from_list(raw), extractor), strict=True):
-        n_rows += 1
         assert row["id"] == clip["id"]
         if row["problem"]:
             assert row["problem"] in PROBLEMS and len(row["features"]) == 0, row["id"]
@@ -129,10 +129,7 @@ def fuzz_clips(first: int, n_cases: int, seed: int, mel_filters: np.ndarray) -> 
             assert np.isfinite(row["features"]).all(), row["id"]
         found[clip["id"].split()[1], row["problem"] or "used"] += 1
         if row["problem"] == "decoder_died":
-            kept = Path(tempfile.gettempdir()) / f"fuzz-{seed}-{clip['id'].replace(' ', '-')}"
-            kept.write_bytes(clip["audio"])
-            print(f"{clip['id']}: {row['detail']}; {kept}", file=sys.stderr)
-    assert n_rows == n_cases
+            print(f"{clip['id']}: {row['detail']}", file=sys.stderr)
     return found
 
 
@@ -141,16 +138,11 @@ def table_seeds() -> dict[str, bytes]:
     rows = [(f"{i}.flac", f"އެއް {i}", f"s{i % 3}", ("train", "test")[i % 2]) for i in range(6)]
     header = ("path", "sentence", "speaker", "split")
     table = tsv(*rows, header=header)
-    lines = [
-        str(dict(zip(header, row, strict=True))).replace("'", '"') for row in rows
-    ]  # fmt: skip
-    files = {
-        "t.tsv": table, "t.csv": table.replace(b"\t", b","), "t.jsonl": "\n".join(lines).encode(),
-    }  # fmt: skip
+    lines = "\n".join(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) for row in rows)
+    files = {"t.tsv": table, "t.csv": table.replace(b"\t", b","), "t.jsonl": lines.encode()}
     with tempfile.TemporaryDirectory() as place:
         for name in ("a.tar", "a.tar.gz", "a.zip"):
             files[name] = write_archive(Path(place) / name, release()).read_bytes()
-        files["first.zip"] = write_archive(Path(place) / "first.zip", first_release()).read_bytes()
     return files
 
 
@@ -181,8 +173,7 @@ def _table_case(row: int) -> tuple[str, str]:
                 settings = {"path": str(root), "table": name, "columns": columns, "test_fraction": 0.1}
                 clips = list(folder.clips(FolderSource.model_validate(settings), False))
             else:
-                locale = "en" if name.startswith("first") else "dv"
-                clips = list(archive.read_release(root / name, locale, False))
+                clips = list(archive.read_release(root / name, "dv", False))
         except (ValueError, OSError) as error:
             assert isinstance(error, OSError) or _raised_by_us(error), "the user would see a traceback"
             return name, type(error).__name__

@@ -72,14 +72,6 @@ class Run:
             pass
         return None, ""
 
-    def wait_for(self, wanted: str) -> bool:
-        """Wait until a stage runs; returns whether it did before the end."""
-        while self.dvc.poll() is None:
-            if self.stage()[1] == wanted:
-                return True
-            time.sleep(0.02)
-        return False
-
     def kill(self, way: str) -> str:
         """Kill in one of `WAYS`; returns the name of the stage that was running."""
         process, name = self.stage()
@@ -96,20 +88,11 @@ class Run:
         self.dvc.wait()
         return name or "between stages"
 
-    def events(self) -> list[str]:
-        """List what it did, in order."""
-        return events(self.log.read_text(errors="replace"))
-
 
 def events(output: str) -> list[str]:
     """List what a run did, in order, from what it printed."""
-    found = []
-    for line in output.splitlines():
-        for pattern, meaning in EVENTS:
-            match = re.search(pattern, line)
-            if match:
-                found.append(match.expand(meaning))
-    return found
+    tried = ((re.search(pattern, line), tells) for line in output.splitlines() for pattern, tells in EVENTS)
+    return [match.expand(tells) for match, tells in tried if match]
 
 
 def undisturbed(recipe: Recipe, log: Path) -> dict[str, float]:
@@ -139,23 +122,27 @@ def disturbed(recipe: Recipe, seconds: dict[str, float], kills: int, seed: int, 
     rows = []
     for number, (stage, way) in enumerate(plan, 1):
         run = Run(recipe, logs / f"{number}.txt")
-        if not run.wait_for(stage):
+        while run.dvc.poll() is None and run.stage()[1] != stage:
+            time.sleep(0.02)
+        if run.dvc.poll() is not None:
             sys.exit(f"`dvc repro` after kill {number - 1} did not come to {stage}:\n{run.log.read_text()}")
         began = time.monotonic()
         if stage == "train":
-            wait_for_step(run, recipe, last_step(recipe) + chance.choice([2, 4, 6]))
+            step = last_step(recipe) + chance.choice([2, 4, 6])
+            while run.stage()[1] == "train" and last_step(recipe) < step:
+                time.sleep(0.02)
             time.sleep(chance.uniform(0, 1))
         else:
             time.sleep(chance.uniform(0, seconds[stage]))
         took, step = time.monotonic() - began, last_step(recipe)
         hit = run.kill(way)
         if rows:
-            rows[-1].append(run.events())
+            rows[-1].append(events(run.log.read_text(errors="replace")))
         rows.append([number, f"{hit}, step {step} saved" if hit == "train" else hit, f"{took:.1f}", way])
         print(*rows[-1], file=sys.stderr, flush=True)
     last = Run(recipe, logs / "last.txt")
     last.dvc.wait()
-    rows[-1].append(last.events())
+    rows[-1].append(events(last.log.read_text(errors="replace")))
     if last.dvc.returncode:
         sys.exit(f"the last `dvc repro` failed:\n{last.log.read_text()}")
     return rows
@@ -165,12 +152,6 @@ def last_step(recipe: Recipe) -> int:
     """Return the step of the last checkpoint that is marked whole; 0 if there is none."""
     marks = recipe.folder.glob("checkpoints/*/checkpoint-*/whole")
     return max((int(mark.parent.name.split("-")[1]) for mark in marks), default=0)
-
-
-def wait_for_step(run: Run, recipe: Recipe, step: int) -> None:
-    """Wait until a checkpoint of a step is whole, or training is over."""
-    while run.stage()[1] == "train" and last_step(recipe) < step:
-        time.sleep(0.02)
 
 
 def results(recipe: Recipe) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -44,14 +44,8 @@ time.time_ns = lambda: int(time.time() * 1e9)
 
 def run(folder: Path, *command: str) -> tuple[int, str]:
     """Run a command in a folder; returns its exit code and what it printed."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, **both)
     return done.returncode, done.stdout
 
 
@@ -74,8 +68,7 @@ class Case:
 
     def repro(self) -> tuple[int, str]:
         """Run `dvc repro` up to the stage; returns its exit code and what was said."""
-        code, text = run(self.folder, *self.prefix, "dvc", "repro", self.stage)
-        return code, text
+        return run(self.folder, *self.prefix, "dvc", "repro", self.stage)
 
     def mount(self, place: Path, n_bytes: int) -> None:
         """Put a file system in memory of `n_bytes` over a folder, with what lies in it."""
@@ -160,27 +153,18 @@ def worker_killed(case: Case, after_step: int) -> Iterator[None]:
 
     def kill() -> None:
         while not killed:
-            for process in _workers():
-                if last_step(case) >= after_step:
-                    try:
-                        process.kill()
-                    except psutil.NoSuchProcess:
-                        continue
-                    killed.append(process.pid)
-                    return
+            with suppress(psutil.NoSuchProcess):
+                for process in psutil.Process().children(recursive=True):
+                    if f"stages.{case.script}" in process.cmdline() and process.cwd() == str(case.folder):
+                        for worker in process.children():
+                            if "resource_tracker" in str(worker.cmdline()) or last_step(case) < after_step:
+                                continue
+                            worker.kill()
+                            killed.append(worker.pid)
+                            return
             time.sleep(0.005)
 
-    def _workers() -> list[psutil.Process]:
-        try:
-            for process in psutil.Process().children(recursive=True):
-                if f"stages.{case.script}" in process.cmdline() and process.cwd() == str(case.folder):
-                    return [p for p in process.children() if "resource_tracker" not in str(p.cmdline())]
-        except psutil.NoSuchProcess:
-            pass
-        return []
-
-    hunter = threading.Thread(target=kill, daemon=True)
-    hunter.start()
+    threading.Thread(target=kill, daemon=True).start()
     yield
     assert killed, "no worker was found"
 
@@ -198,56 +182,20 @@ def two_at_once(case: Case) -> Iterator[None]:
 
 
 @contextmanager
-def output_replaced(case: Case) -> Iterator[None]:
-    """Put another file in each output's place, with one byte changed."""
-    for output in case.cached:
-        content = output.read_bytes()
-        output.unlink()  # or the file in the cache would change with it
-        output.write_bytes(content)
-        flip(output)
-    yield
-
-
-@contextmanager
-def linked_output_changed(case: Case) -> Iterator[None]:
-    """Change a byte of each output in place where DVC has linked it: that is the cached file too."""
-    take_from_cache(case)
-    for output in different(case.cached):
-        flip(output)
-        os.utime(output)
-    yield
-    case.said = verify(case)
-
-
-@contextmanager
 def cache_damaged(case: Case) -> Iterator[None]:
     """Change a byte in every cached file of the outputs, their dates as they were, and remove the outputs."""
-    take_from_cache(case)
-    for output in different(case.cached):
-        flip(output)
-    for output in case.cached:
-        output.unlink()
-    case.said = verify(case)
-    yield
-
-
-def take_from_cache(case: Case) -> None:
-    """Have a stage's outputs be links to the cached files, as after `dvc checkout`."""
     for output in case.cached:
         output.unlink()
     for command in (("config", "cache.type", "hardlink"), ("checkout", case.stage)):
         code, text = run(case.folder, "dvc", *command)
         assert code == 0, text
-    assert all(output.stat().st_nlink > 1 for output in case.cached)
-
-
-def verify(case: Case) -> str:
-    return run(case.root, "python", "-m", "asr", "verify")[1]
-
-
-def different(paths: list[Path]) -> list[Path]:
-    """Leave out those that are links to the same file."""
-    return list({path.stat().st_ino: path for path in paths}.values())
+    assert all(output.stat().st_nlink > 1 for output in case.cached)  # so the cached files change with them
+    for output in {output.stat().st_ino: output for output in case.cached}.values():
+        flip(output)
+    for output in case.cached:
+        output.unlink()
+    case.said = run(case.root, "python", "-m", "asr", "verify")[1]
+    yield
 
 
 def flip(path: Path) -> None:

@@ -27,11 +27,7 @@ def saved(loaded, folder):
 
 @pytest.mark.parametrize("revision", [None, COMMIT])
 def test_a_checkpoint_from_the_hub_is_the_same_as_from_a_folder(online, tmp_path, revision):
-    copies = {
-        "pytorch_model.bin": b"pickled",
-        "model.fp32-00001-of-00002.safetensors": b"x",
-        "tf_model.h5": b"x",
-    }
+    copies = {"pytorch_model.bin": b"x", "model.fp32-00001-of-00002.safetensors": b"x", "tf_model.h5": b"x"}
     hub = online(Hub(FILES | copies))
     assert saved(load(revision=revision), tmp_path / "1") == saved(load(str(BASE)), tmp_path / "2")
     fetched = {path.rsplit("/", 1)[1] for method, path, _ in hub.asked if "/resolve/" in path}
@@ -45,35 +41,24 @@ def test_once_fetched_it_takes_no_network(online):
     load(revision=COMMIT)
 
 
-def test_a_transfer_that_breaks_off_goes_on_from_there(online, tmp_path):
+def test_a_transfer_that_breaks_off_is_gone_on_with_by_the_next_run(online, tmp_path):
     hub = online(Hub(FILES))
-    hub.faults.extend([hub.breaks(100)] * 5)
-    assert saved(load(), tmp_path / "1") == saved(load(str(BASE)), tmp_path / "2")
-
-
-def test_a_transfer_that_breaks_off_for_good_is_gone_on_with_by_the_next_run(online):
-    hub = online(Hub(FILES))
-    hub.faults.extend([hub.breaks(0)] * 200)
-    with pytest.raises(
-        ConnectionError, match=r"(?s)transfer broke off \(\w+\).*run again, it goes on.*make sample"
-    ):
+    hub.faults.extend([hub.breaks(100)] * 200)
+    message = r"(?s)transfer broke off \(\w+\).*run again, it goes on.*make sample"
+    with pytest.raises(ConnectionError, match=message):
         load()
     online(lambda handler: reply(handler, 503))
     with pytest.raises(ConnectionError, match="the hub says 503"):
         load()
     hub.faults.clear()
     online(hub)
-    load()
+    assert saved(load(), tmp_path / "1") == saved(load(str(BASE)), tmp_path / "2")
 
 
 @pytest.mark.parametrize(
     "name, revision, message",
     [
-        (
-            "owner/other",
-            None,
-            "no such folder, and no such model.*hf auth login.*pretrained.name=/path.*make sample",
-        ),
+        ("owner/other", None, "no such model.*hf auth login.*pretrained.name=/path.*make sample"),
         ("/no/such/folder", None, "no such folder, and no such model"),
         ("owner/name", "v9", "revision v9.*there is no such revision"),
         ("owner/name", "1" * 40, "there is no such revision"),
@@ -90,9 +75,8 @@ def test_a_gated_checkpoint_says_how_to_get_in(online, monkeypatch, sent):
     online(Hub(FILES, token="hf_right"))
     if sent:
         monkeypatch.setenv("HF_TOKEN", sent)
-    with pytest.raises(
-        FileNotFoundError, match="is gated: accept its terms.*hf auth login.*HF_TOKEN"
-    ) as error:
+    message = "is gated: accept its terms.*hf auth login.*HF_TOKEN"
+    with pytest.raises(FileNotFoundError, match=message) as error:
         load()
     assert "hf_another" not in str(error.value)
     monkeypatch.setenv("HF_TOKEN", "hf_right")
@@ -102,12 +86,7 @@ def test_a_gated_checkpoint_says_how_to_get_in(online, monkeypatch, sent):
 @pytest.mark.parametrize(
     "files, error, message",
     [
-        (
-            {"model.safetensors": None, "pytorch_model.bin": b"x"},
-            FileNotFoundError,
-            "Pickled weights.*not loaded",
-        ),
-        ({"model.safetensors": FILES["model.safetensors"][:1000]}, ValueError, "are damaged.*run again"),
+        ({"model.safetensors": None}, FileNotFoundError, "Pickled weights.*not loaded"),
         ({"model.safetensors": FILES["model.safetensors"][:-1]}, ValueError, "are damaged.*run again"),
         ({"config.json": b'{"model_type": "bert"}'}, ValueError, "of type bert: it has to be a Whisper"),
         ({"config.json": None}, ValueError, "of type None"),
@@ -121,23 +100,26 @@ def test_what_is_no_whole_whisper(online, files, error, message):
         load()
 
 
-def test_weights_that_are_missing_are_not_made_up(tmp_path):
+@pytest.fixture
+def folder(tmp_path):
+    """A checkpoint in a folder, to change it."""
+    for name, data in FILES.items():
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+def test_weights_that_are_missing_are_not_made_up(folder):
     """transformers fills them with random numbers, and warns."""
-    for name, data in FILES.items():
-        (tmp_path / name).write_bytes(data)
-    weights = load_file(tmp_path / "model.safetensors")
-    removed = weights.pop("model.encoder.conv1.weight")
-    assert len(removed)
-    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.encoder.conv1.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match="1 weights are missing, such as model.encoder.conv1.weight"):
-        load(str(tmp_path))
+        load(str(folder))
 
 
-def test_a_checkpoint_of_one_language_is_refused(tmp_path):
-    for name, data in FILES.items():
-        (tmp_path / name).write_bytes(data)
+def test_a_checkpoint_of_one_language_is_refused(folder):
     settings = json.loads(FILES["generation_config.json"])
     del settings["lang_to_id"]
-    (tmp_path / "generation_config.json").write_text(json.dumps(settings))
+    (folder / "generation_config.json").write_text(json.dumps(settings))
     with pytest.raises(ValueError, match="has no language tokens"):
-        load(str(tmp_path))
+        load(str(folder))

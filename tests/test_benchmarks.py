@@ -37,7 +37,6 @@ def train(params, number):
 turns.serve([prepare, train])
 """
 pytestmark = pytest.mark.thorough
-FIGURES = ("prepare", "store", "train", "evaluate")
 
 
 @pytest.fixture
@@ -94,32 +93,25 @@ def benchmark(tmp_path_factory):
     return json.loads(path.read_text()), done.stdout
 
 
-def test_both_sides_do_the_same_work(benchmark):
+def test_both_sides_do_the_same_work_and_ours_transcribes_as_one_clip_at_a_time_does(benchmark):
     results, _ = benchmark
     corpus = results["corpus"]
+    assert results["same_as_plain"] == {"clips": 12, "same_as_plain": 12}
     for phase, clips in (("train", 2 * 16), ("evaluate", corpus["test"])):
         for side in ("notebook", "ours"):
             assert [turn["n_clips"] for turn in results["turns"][phase][side]] == [clips] * 2
-    prepared = {
-        side: [t["n_clips"] for t in results["turns"]["prepare"][side]] for side in ("notebook", "ours")
-    }
-    assert prepared["notebook"] == prepared["ours"]
-    assert prepared["ours"][0] >= corpus["train"] + corpus["test"]
+    notebook, ours = ([t["n_clips"] for t in turns] for turns in results["turns"]["prepare"].values())
+    assert notebook == ours and ours[0] >= corpus["train"] + corpus["test"]
 
 
 def test_ratios_say_how_many_times_better_ours_is(benchmark):
     results, _ = benchmark
-    for name in FIGURES:
+    for name in ("prepare", "store", "train", "evaluate"):
         row = results[name]
         better, worse = (row["ours"], row["notebook"]) if name == "train" else (row["notebook"], row["ours"])
         assert row["ratio"] == pytest.approx(better / worse)
     per_clip = [turn["seconds"] / turn["n_clips"] for turn in results["turns"]["train"]["ours"]]
     assert results["train"]["ours"] == pytest.approx(1 / median(per_clip))
-
-
-def test_our_transcripts_are_those_of_one_clip_at_a_time(benchmark):
-    results, _ = benchmark
-    assert results["same_as_plain"] == {"clips": 12, "same_as_plain": 12}
 
 
 def test_the_table_shows_what_was_measured(benchmark):

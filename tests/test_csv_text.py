@@ -16,8 +16,6 @@ def test_a_table_is_written_as_pandas_writes_it():
 def test_any_text_comes_back(text):
     table = pd.DataFrame({"id": ["x", text, "y"], "n": [1, 2, 3]})
     assert pd.read_csv(StringIO(to_csv(table)), dtype={"id": str}, keep_default_na=False).equals(table)
-    table = pd.DataFrame([dict.fromkeys(utterances.COLUMNS, 1)] * 3)
-    table["id"] = ["x", text, "y"]
-    for column in utterances.TEXT_COLUMNS[1:]:
-        table[column] = text
+    row = dict.fromkeys(utterances.COLUMNS, 1) | dict.fromkeys(utterances.TEXT_COLUMNS, text)
+    table = pd.DataFrame([row, row])
     assert utterances.from_csv(to_csv(table), "here").equals(table)

@@ -6,8 +6,6 @@ Any Common Voice release (.tar.gz) of a language that Whisper knows, and any mul
 Two to three minutes for training and ten for the recording, with whisper-base on two cores.
 """
 
-import csv
-import io
 import json
 import os
 import subprocess
@@ -25,46 +23,40 @@ from asr.audio.decode import decode, resample
 from asr.audio.log_mel import SAMPLE_RATE
 from asr.scoring.rates import error_rates
 from asr.sources import archive
+from tests.corpora import tsv, write_archive
 from tests.recipes import REPOSITORY, Recipe
 
-TABLES = {"train.tsv": 40, "dev.tsv": 20, "test.tsv": 24}  # rows taken of each
+CLIPS = {"train": 40, "validation": 20, "test": 24}  # taken of each split
 
 pytestmark = pytest.mark.real
 
 
-def shrink(release: Path, small: Path) -> str:
-    """Copy the first rows of a release's tables, and their clips; returns the locale."""
-    with tarfile.open(release) as source, tarfile.open(small, "w:gz") as target:
-        members = {member.name: member for member in source if member.isfile()}
-        home = next(name for name in members if name.endswith("/train.tsv")).removesuffix("/train.tsv")
-        for table, count in TABLES.items():
-            lines = (
-                source.extractfile(members[f"{home}/{table}"]).read().splitlines(keepends=True)[: count + 1]
-            )
-            put(target, f"{home}/{table}", b"".join(lines))
-            for row in csv.DictReader(
-                io.StringIO(b"".join(lines).decode()), delimiter="\t", quoting=csv.QUOTE_NONE
-            ):
-                clip = f"{home}/clips/{row['path']}"
-                put(target, clip, source.extractfile(members[clip]).read())
-        return home.split("/")[-1]
+def clips():
+    release = os.environ["REAL_ARCHIVE"]
+    return archive.clips(release, None, locale(), validated=False)
 
 
-def locale_of(release: Path) -> str:
-    """Return the locale of a release, which is its one folder's."""
-    with tarfile.open(release) as source:
+def locale() -> str:
+    """Return the locale of the release, which is its one folder's."""
+    with tarfile.open(os.environ["REAL_ARCHIVE"]) as source:
         return next(name for name in source.getnames() if name.endswith("/train.tsv")).split("/")[-2]
 
 
-def put(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    archive.addfile(member, io.BytesIO(data))
+def shrink(small: Path) -> None:
+    """Pack the first clips of each split as a release of their own."""
+    tables, members = {split: [] for split in CLIPS}, []
+    for clip in clips():
+        if clip.audio and len(tables[clip.split]) < CLIPS[clip.split]:
+            tables[clip.split].append((clip.speaker, clip.id, clip.sentence))
+            members.append((f"small/{locale()}/clips/{clip.id}", clip.audio))
+    for split, rows in tables.items():
+        members.append((f"small/{locale()}/{split.replace('validation', 'dev')}.tsv", tsv(*rows)))
+    write_archive(small, members)
 
 
 def test_a_real_model_gets_better_on_a_real_corpus(tmp_path):
     small = tmp_path / "small.tar.gz"
-    locale = shrink(Path(os.environ["REAL_ARCHIVE"]), small)
+    shrink(small)
     recipe = Recipe(tmp_path, {})
     (recipe.folder / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text())
     recipe.params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
@@ -72,10 +64,10 @@ def test_a_real_model_gets_better_on_a_real_corpus(tmp_path):
         {
             "download.archive": str(small),
             "download.archive_sha256": None,
-            "download.locale": locale,
+            "download.locale": locale(),
             "pretrained.name": str(Path(os.environ["REAL_CHECKPOINT"]).resolve()),
             "pretrained.revision": None,
-            "model.language": LANGUAGES[locale],
+            "model.language": LANGUAGES[locale()],
             "model.audio_window_s": 10,
             "filter.validation_fraction": 0.1,
             "train.max_steps": 12,
@@ -96,7 +88,7 @@ def test_a_real_model_gets_better_on_a_real_corpus(tmp_path):
     metrics = json.loads((recipe.folder / "metrics/evaluate.json").read_text())
     losses = (recipe.folder / "metrics/training_curve.csv").read_text().splitlines()[1:]
     first, last = (float(losses[i].split(",")[1]) for i in (0, -1))
-    assert metrics["pretrained"]["utterances"] == TABLES["test.tsv"]
+    assert metrics["pretrained"]["utterances"] == CLIPS["test"]
     assert metrics["pretrained"]["wer_whisper_basic"] < 60, "a pretrained Whisper that hears nothing"
     assert metrics["finetuned"]["cer"] < 60, "the shorter window was not learned"
     assert last < first
@@ -104,10 +96,9 @@ def test_a_real_model_gets_better_on_a_real_corpus(tmp_path):
 
 def test_ten_minutes_are_heard_as_well_as_the_clips_that_they_are_made_of(tmp_path):
     chance = np.random.default_rng(5)
-    release = Path(os.environ["REAL_ARCHIVE"])
     parts, sentences, seconds = [], [], 0.0
     (tmp_path / "clips").mkdir()
-    for clip in archive.clips(str(release), None, locale_of(release), validated=False):
+    for clip in clips():
         samples = resample(*decode(clip.audio))
         if len(samples) < SAMPLE_RATE:
             continue
@@ -124,7 +115,7 @@ def test_ten_minutes_are_heard_as_well_as_the_clips_that_they_are_made_of(tmp_pa
 
     def wer(recording: str) -> float:
         model = ["--model", os.path.abspath(os.environ["REAL_CHECKPOINT"])]
-        language = ["--language", LANGUAGES[locale_of(release)]]
+        language = ["--language", LANGUAGES[locale()]]
         command = [sys.executable, "-m", "asr", "transcribe", tmp_path / recording, "--format", "json"]
         done = subprocess.run([*command, *model, *language], capture_output=True, text=True, check=True)
         heard = [json.loads(line)["text"] for line in done.stdout.splitlines()]

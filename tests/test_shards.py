@@ -1,5 +1,3 @@
-import hashlib
-
 import pyarrow as pa
 import pytest
 
@@ -13,27 +11,20 @@ def rows(n):
     return [{"id": f"{i}", "audio": bytes([i % 256]) * 100} for i in range(n)]
 
 
-def test_rows_come_back_in_order(tmp_path):
-    assert write_shards(tmp_path / "out", iter(rows(150)), FEATURES) == 150
-    assert read_shards(tmp_path / "out").to_list() == rows(150)
-
-
 def test_rows_come_back_in_order_from_several_shards(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_BYTES", 5_000)
-    write_shards(tmp_path / "out", rows(200), FEATURES)
+    assert write_shards(tmp_path / "out", iter(rows(200)), FEATURES) == 200
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "00000.arrow", "00001.arrow", "00002.arrow", "00003.arrow"
     ]  # fmt: skip
-    assert read_shards(tmp_path / "out")["id"][:] == [f"{i}" for i in range(200)]
+    assert read_shards(tmp_path / "out").to_list() == rows(200)
     assert read_columns(tmp_path / "out", ["id"]).to_pydict() == {"id": [f"{i}" for i in range(200)]}
 
 
 def test_equal_rows_give_equal_bytes(tmp_path):
     for name in ("one", "two"):
         write_shards(tmp_path / name, rows(100), FEATURES)
-    one, two = (
-        hashlib.sha256((tmp_path / name / "00000.arrow").read_bytes()).digest() for name in ("one", "two")
-    )
+    one, two = ((tmp_path / name / "00000.arrow").read_bytes() for name in ("one", "two"))
     assert one == two
 
 
@@ -45,8 +36,8 @@ def test_rows_that_break_off_are_not_taken_for_a_whole(tmp_path):
     with pytest.raises(OSError, match="network is gone"):
         write_shards(tmp_path / "out", broken(), FEATURES)
     assert not (tmp_path / "out").exists()
-    assert write_shards(tmp_path / "out", rows(3), FEATURES) == 3
-    assert len(read_shards(tmp_path / "out")) == 3
+    write_shards(tmp_path / "out", rows(3), FEATURES)
+    assert read_shards(tmp_path / "out").to_list() == rows(3)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

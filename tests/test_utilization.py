@@ -51,9 +51,13 @@ def test_operations_of_the_first_steps_and_waiting_in_the_others(tmp_path):
     assert 3 * BATCH * SLEEP_S <= meter.waited_s <= meter.seconds
 
 
+def shown(recipe):
+    command = ["python", "-m", "benchmarks.utilization", "--recipe", str(recipe.folder), "--steps", "2"]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+
+
 def test_a_recipe_shows_its_figures(finished):
-    command = ["python", "-m", "benchmarks.utilization", "--recipe", str(finished.folder)]
-    done = subprocess.run([*command, "--steps", "2"], cwd=REPOSITORY, capture_output=True, text=True)
+    done = shown(finished)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()[-9:]
     figures = {line[:30].strip(): line[30:].strip() for line in lines}
@@ -66,6 +70,5 @@ def test_a_recipe_shows_its_figures(finished):
 
 
 def test_a_recipe_without_data_says_what_to_run(recipe):
-    command = ["python", "-m", "benchmarks.utilization", "--recipe", str(recipe.folder)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    done = shown(recipe)
     assert done.returncode == 2 and "run `dvc repro filter`" in done.stderr

@@ -1,4 +1,3 @@
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +5,7 @@ import espeakng_loader
 import numpy as np
 import pytest
 
-from asr.synthesis.voices import TEST_VARIANTS, TRAINING_VARIANTS, Voice, draw_voice, speak
+from asr.synthesis.voices import TEST_VARIANTS, TRAINING_VARIANTS, Voice, speak
 
 VOICE = Voice(variant="m1", rate_wpm=170, pitch=50, pitch_range=50, tract_scale=1.0, snr_db=60.0)
 TEXT = "පන්සාස් දෙක"
@@ -33,12 +32,6 @@ def test_espeak_has_every_variant():
     # One that it does not have it replaces by the plain voice, without a word.
     found = {path.name for path in Path(espeakng_loader.get_data_path()).glob("voices/!v/*")}
     assert set(TRAINING_VARIANTS + TEST_VARIANTS) <= found
-
-
-def test_a_seed_draws_the_same_voice():
-    first, second, other = (draw_voice(random.Random(seed), TEST_VARIANTS) for seed in (1, 1, 2))
-    assert first == second != other
-    assert first.variant in TEST_VARIANTS
 
 
 def test_the_sample_rate_is_the_one_asked_for():

@@ -3,8 +3,7 @@
 The tables may come after the clips in an archive, and a corpus does not fit in memory, so the archive
 is read twice: once for the tables (which stops as soon as it has them) and once for the clips.
 
-Columns differ between releases, so they are looked up by name. The first release, of 2017, is English only,
-has CSV files, names no speakers, and has a folder of clips for each table.
+Columns differ between releases, so they are looked up by name.
 """
 
 import hashlib
@@ -20,12 +19,7 @@ from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 CORPORA = Path("corpora")
 VALIDATED = "validated.tsv"  # has the rows of the three others too
 TABLES = {"train.tsv": "train", "dev.tsv": "validation", "test.tsv": "test", VALIDATED: "validated"}
-COLUMNS = {"path": "path", "speaker": "client_id", "sentence": "sentence"}  # of every release since 2019
-# cv_corpus_v1; its "valid" clips are the validated ones.
-FIRST_TABLES = {
-    "cv-valid-train.csv": "train", "cv-valid-dev.csv": "validation", "cv-valid-test.csv": "test"
-}  # fmt: skip
-FIRST_COLUMNS = {"path": "filename", "speaker": None, "sentence": "text"}
+COLUMNS = ["path", "client_id", "sentence"]  # of every release since 2019
 WAYS_ON = """\
   - you have the release: move it there, or `dvc exp run -S download.archive=/path/to/it.tar.gz`
   - it has an address: `dvc get-url https://… {archive}`
@@ -100,20 +94,19 @@ def read_release(path: Path, locale: str, validated: bool) -> Iterator[Clip]:
 
 def _read_tables(path: Path, locale: str, validated: bool) -> tuple[PurePosixPath, dict[PurePosixPath, Clip]]:
     """Find a locale's folder; return it and the clips of its tables by file name, without audio."""
+    wanted = {name: split for name, split in TABLES.items() if name != VALIDATED or validated}
     tables: dict[PurePosixPath, dict[str, bytes]] = {}  # by folder
     locales = set()
     for member in members(path):
-        generation = next((g for g in (TABLES, FIRST_TABLES) if member.name.name in g), None)
-        if generation is None or member.name.name == VALIDATED and not validated:
+        if member.name.name not in wanted:
             continue
-        found_locale = _locale(member.name)
-        locales.add(found_locale)
-        if found_locale in (locale, ""):
+        locales.add(member.name.parent.name)
+        if member.name.parent.name in (locale, ""):  # "" is no folder, as in early 2019
             if member.size > MAX_TABLE_BYTES:
                 raise ValueError(f"{path}: {member.name} has {member.size} bytes: that is no table of clips")
             found = tables.setdefault(member.name.parent, {})
             found[member.name.name] = member.read()
-            if len(found) == len(generation) - (generation is TABLES and not validated):
+            if len(found) == len(wanted):
                 break
     if not tables:
         raise ValueError(
@@ -121,8 +114,10 @@ def _read_tables(path: Path, locale: str, validated: bool) -> tuple[PurePosixPat
             f" {', '.join(sorted(locales)) or 'none at all'}: set download.locale"
         )
     home, found = max(tables.items(), key=lambda item: (item[0].name == locale, len(item[1])))
-    wanted = FIRST_TABLES if FIRST_TABLES.keys() & found else TABLES
-    _require_tables(path, home, found, wanted, validated)
+    absent = [name for name in wanted if name not in found and name != "dev.tsv"]
+    if absent:
+        without = ", or filter.add_validated: false" if absent == [VALIDATED] else ""
+        raise ValueError(f"{path}: {home} has no {' and no '.join(absent)}: give a whole release{without}")
     listed: dict[PurePosixPath, Clip] = {}
     for name, split in wanted.items():
         for file, clip in _list_clips(found.get(name, b""), split, home, f"{path}: {home / name}", locale):
@@ -139,43 +134,26 @@ def _read_tables(path: Path, locale: str, validated: bool) -> tuple[PurePosixPat
     return home, listed
 
 
-def _locale(table: PurePosixPath) -> str:
-    """Return a table's locale, which is its folder's name; "" without a folder, as in early 2019."""
-    return "en" if table.name in FIRST_TABLES else table.parent.name
-
-
-def _require_tables(path: Path, home: PurePosixPath, found: dict, wanted: dict, validated: bool) -> None:
-    optional = {"dev.tsv", "cv-valid-dev.csv", *(() if validated else (VALIDATED,))}
-    absent = [name for name in wanted if name not in found and name not in optional]
-    if absent:
-        without = ", or filter.add_validated: false" if absent == [VALIDATED] else ""
-        absent = " and no ".join(absent)
-        raise ValueError(f"{path}: {home} has no {absent}: give a whole release{without}")
-
-
 def _list_clips(
     data: bytes, split: str, home: PurePosixPath, name: str, locale: str
 ) -> Iterator[tuple[PurePosixPath, Clip]]:
     """Yield a table's clips, each with its file's name in the archive."""
     table = read_table(data, name) if data else []
-    first = name.endswith(".csv")
-    columns = FIRST_COLUMNS if first else COLUMNS
     if table:
-        require_columns(table, [*filter(None, columns.values())], name, "is it a Common Voice release?")
+        require_columns(table, COLUMNS, name, "is it a Common Voice release?")
         other = table[0].get("locale") or locale
         if not home.name and other != locale:
             raise ValueError(f"{name} is of locale {other!r}: set download.locale to that")
     for row in table:
-        file = row[columns["path"]]
-        if not first and not PurePosixPath(file).suffix:
+        file = row["path"]
+        if not PurePosixPath(file).suffix:
             file += ".mp3"  # releases of 2019 leave it out
-        yield home / file if first else home / "clips" / file, Clip(
+        yield home / "clips" / file, Clip(
             id=file,
             split=split,
-            speaker=row[columns["speaker"]] if columns["speaker"] else "",
-            sentence=row[columns["sentence"]],
+            speaker=row["client_id"],
+            sentence=row["sentence"],
             gender=row.get("gender", ""),
             age=row.get("age", ""),
             accent=row.get("accents", row.get("accent", "")),
-            audio=b"",
         )

@@ -59,10 +59,6 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
             split=_split(row[columns.split], f"{table}, row {number}") if columns.split else "train",
             speaker=row[columns.speaker] if columns.speaker else "",
             sentence=row[columns.sentence],
-            gender="",
-            age="",
-            accent="",
-            audio=b"",
         )
         for number, row in enumerate(rows, 1)
     ]

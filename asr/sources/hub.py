@@ -42,9 +42,10 @@ def clips(params: HubSource, validated: bool) -> Iterator[Clip]:
     where = f"download.hub.dataset {params.dataset!r} (config {params.config}, revision {params.revision})"
     with _explained(where):
         builder = load_dataset_builder(params.dataset, params.config, revision=params.revision)
-        check_revision(builder, params)
-        if isinstance(builder, FolderBasedBuilder):
-            builder.BASE_FEATURE = StoredAudio
+    check_revision(builder, params)
+    if isinstance(builder, FolderBasedBuilder):
+        builder.BASE_FEATURE = StoredAudio
+    with _explained(where):
         builder.download_and_prepare()
     loaded = {name: _load(builder, params, split, where) for name, split in splits.items()}
     return _clips(params, loaded)
@@ -58,8 +59,8 @@ def check_revision(builder: DatasetBuilder, params: HubSource) -> None:
     commit = params.revision or ""
     if re.fullmatch("[0-9a-f]{40}", commit) and builder.hash != commit and not Path(params.dataset).exists():
         raise ConnectionError(
-            f"the hub does not give revision {commit}, and the cache has {builder.hash} only: look above for"
-            " the reason, and run again"
+            f"download.hub.dataset {params.dataset!r}: the hub does not give revision {commit}, and the cache"
+            f" has {builder.hash} only: look above for the reason, and run again"
         )
 
 
@@ -135,8 +136,6 @@ def _no_connection(where: str, error: BaseException) -> str:
         what = "the hub cannot be reached"
     elif isinstance(error, httpx2.TransportError):
         what = f"the transfer broke off ({type(error).__name__})"
-    elif str(error).startswith("the hub does not give"):
-        return f"{where}: {error}"
     else:
         what = "the hub cannot be reached, and the dataset is not in its cache"
     return (
@@ -175,9 +174,6 @@ def _clips(params: HubSource, loaded: dict[str, Dataset]) -> Iterator[Clip]:
                 split=split,
                 speaker="" if speaker is None else str(speaker),
                 sentence=row[columns.sentence] or "",
-                gender="",
-                age="",
-                accent="",
                 audio=data,
             )
     if not with_audio:

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import TypeVar
 
 import requests
@@ -53,8 +52,10 @@ def clips(dataset: str, locale: str, validated: bool) -> Iterator[Clip]:
         )
     if not re.fullmatch("[!-~]+", key):
         raise PermissionError("MDC_API_KEY has spaces, line ends or letters that no key has: copy it anew")
-    client = _client()
-    details = _ask(lambda: client.get_dataset_details(dataset), page, None)
+    os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # or the client reads a .env file: keys come from outside
+    import datacollective
+
+    details = _ask(lambda: datacollective.get_dataset_details(dataset), page, None)
     name = details.filename or ""
     if not name or name != Path(name).name or name.startswith("."):
         raise ValueError(f"{page}: the platform names no archive that could be stored, but {name!r}")
@@ -63,7 +64,7 @@ def clips(dataset: str, locale: str, validated: bool) -> Iterator[Clip]:
     if fresh:
         part = archive.with_name(f"{name}.part")
         logger.info("%s to %s", page, archive)
-        _ask(lambda: _transfer(client, details.id, part), page, part)
+        _ask(lambda: _transfer(details.id, part), page, part)
     check(archive, details.checksum, details.sizeBytes, fresh)
     return read_release(archive, locale, validated)
 
@@ -100,20 +101,13 @@ def check(archive: Path, checksum: str | None, size: float | None, fresh: bool) 
     )
 
 
-def _client() -> ModuleType:
-    """Import the platform's client without letting it read a .env file: keys come from the environment."""
-    os.environ["PYTHON_DOTENV_DISABLED"] = "1"
-    import datacollective
-
-    return datacollective
-
-
-def _transfer(client: ModuleType, dataset: str, part: Path) -> None:
+def _transfer(dataset: str, part: Path) -> None:
     """Let the client download, and go on where the last try broke off. Every try gets a new link."""
+    from datacollective import download_dataset
     from datacollective.errors import DownloadError
 
     try:
-        client.download_dataset(dataset, download_directory=str(CORPORA), show_progress=sys.stderr.isatty())
+        download_dataset(dataset, download_directory=str(CORPORA), show_progress=sys.stderr.isatty())
     except DownloadError as error:
         cause = error.__cause__
         if isinstance(cause, KeyboardInterrupt) or disk.is_full(cause):

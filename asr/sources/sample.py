@@ -109,6 +109,4 @@ def _phrase(rng: random.Random) -> str:
 
 def _clip(split: str, voice: Voice, sentence: str) -> Clip:
     speaker = hashlib.sha256(repr(voice).encode()).hexdigest()
-    return Clip(
-        id="", split=split, speaker=speaker, sentence=sentence, gender="", age="", accent="", audio=b""
-    )
+    return Clip(id="", split=split, speaker=speaker, sentence=sentence)

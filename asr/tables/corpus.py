@@ -19,10 +19,10 @@ class Clip:
     split: str  # one of SPLITS
     speaker: str  # opaque; Common Voice's client_id
     sentence: str
-    gender: str
-    age: str
-    accent: str
-    audio: bytes  # encoded, as the corpus has it; empty if the corpus lacks the file
+    gender: str = ""
+    age: str = ""
+    accent: str = ""
+    audio: bytes = b""  # encoded, as the corpus has it; empty if the corpus lacks the file
     problem: str = ""  # why the source did not bring the audio, where it knows: one of `features.PROBLEMS`
     detail: str = ""  # what it found
 

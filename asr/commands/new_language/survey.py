@@ -73,7 +73,7 @@ def _read(path: Path, locale: str) -> dict[str, bytes]:
 def _clips(data: bytes, name: str) -> list[dict[str, str]]:
     rows = read_table(data, name) if data else []
     if rows:
-        require_columns(rows, list(COLUMNS.values()), name, "is it a Common Voice release?")
+        require_columns(rows, COLUMNS, name, "is it a Common Voice release?")
     return rows
 
 
