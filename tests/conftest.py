@@ -13,7 +13,9 @@ from tests.repositories import ENVIRONMENT, Repository, build
 
 
 def pytest_configure(config):
-    """Let `python` and `dvc` be those of a fork server, one for all of pytest's processes."""
+    """Let `python` and `dvc` be those of a fork server, one for all of pytest's processes, on Linux."""
+    if sys.platform != "linux":
+        return
     if not hasattr(config, "workerinput"):
         os.environ["FORKS"] = str(fork_server.start())
     for environment in (os.environ, ENVIRONMENT):

@@ -40,6 +40,8 @@ DVC = (
     "dvc.cli", "dvc.data_cloud", "dvc.repo", "dvc.repo.experiments", "dvc.utils.strictyaml", "dvc_data.index",
     "networkx", "scmrepo.git.backend",
 )  # fmt: skip
+# Neither a thread of Arrow's nor a GPU that torch has looked for would outlive a fork.
+FORKABLE = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 # Variables that no library reads while it is imported. A start in which any other differs is refused.
 READ_LATE = re.compile(
     r"_|COLUMNS|FORKS|HF_TOKEN|LINES|OLDPWD|PATH|PWD|PYTHONPATH|RANK|SHLVL|WORLD_SIZE"
@@ -93,7 +95,7 @@ def preload() -> dict[str, str]:
     Returns the variables that libraries have set in the environment meanwhile.
     """
     before = dict(os.environ)
-    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # a thread does not outlive a fork
+    os.environ |= FORKABLE
     for file in sorted([*REPOSITORY.glob("asr/**/*.py"), *REPOSITORY.glob("stages/*.py")]):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Import | ast.ImportFrom):
@@ -106,7 +108,8 @@ def preload() -> dict[str, str]:
         package = importlib.import_module(name)
         for module in pkgutil.iter_modules(getattr(package, "__path__", []), f"{name}."):
             importlib.import_module(module.name)
-    del os.environ["JE_ARROW_MALLOC_CONF"]
+    for name in FORKABLE:
+        del os.environ[name]
     # Neither what is collected in a forked process nor what torch would undo at its end may copy these pages.
     gc.freeze()
     for finalizer in weakref.finalize._registry:

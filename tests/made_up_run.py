@@ -39,7 +39,9 @@ def make(root: Path) -> Path:
     shutil.copytree(SAMPLE / ".dvc", recipe / ".dvc", ignore=shutil.ignore_patterns("tmp"))
     for code in ("asr", "stages"):  # dvc.yaml names them
         shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / ".gitignore", root)
+    (root / ".dvc").mkdir()
+    for name in (".gitignore", ".dvc/config", ".dvc/.gitignore"):
+        shutil.copy(REPOSITORY / name, root / name)
     model = recipe / "data/model"
     model.mkdir(parents=True)
     for name in MODEL:

@@ -106,7 +106,8 @@ def test_two_are_started_and_know_each_other(probe):
 
 def test_torchrun_may_start_them_and_then_says_how_many(probe):
     run = ("-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "probe")
-    assert said(probe(1, command=run)) == ["0 of 2 main", "1 of 2 not main", "[0, 0, 1, 10]"]
+    lines = said(probe(1, python=sys.executable, command=run))
+    assert lines == ["0 of 2 main", "1 of 2 not main", "[0, 0, 1, 10]"]
 
 
 def test_two_machines_find_each_other(probe, tmp_path):
