@@ -20,8 +20,6 @@ HEAD = "| package | version | licence |\n|---|---|---|\n"
 # Looked up by hand, where a package states nothing.
 UNSTATED = {
     "espeakng-loader": "not stated; the eSpeak NG inside is GPL-3.0-or-later",
-    "gflanguages": "Apache-2.0 (its licence file)",
-    "gfmetadata": "Apache-2.0 (its licence file)",
 }
 
 

@@ -21,7 +21,7 @@ from asr.commands.demo.cli import open_port
 from asr.commands.demo.server import Demo, serve
 from asr.commands.transcribe.subtitles import plain
 from tests.test_audio import encoded
-from tests.test_demo_server import long_speech, speech, transcribers  # noqa: F401, fixtures
+from tests.test_demo_server import speech, transcribers  # noqa: F401, fixtures
 
 pytestmark = pytest.mark.browser
 

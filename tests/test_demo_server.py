@@ -88,18 +88,10 @@ def test_of_a_long_recording_both_models_report_in_turns(client, transcribers, l
         assert mine[-1]["text"] == as_asr_transcribe_does(transcriber, long_speech, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("recording", "message"),
-    [
-        (b"a text file", "This recording cannot be read: not decodable"),
-        (b"", "This recording cannot be read: not decodable"),
-        (encoded(np.zeros(0, np.float32), 16_000, format="WAV"), "cannot be read: no samples"),
-    ],
-    ids=["text", "nothing", "no samples"],
-)
-def test_what_is_no_audio_is_refused(client, recording, message):
-    response = client.post("/transcribe", data=recording)
-    assert response.status_code == 415 and message in response.text
+def test_what_is_no_audio_is_refused(client):
+    response = client.post("/transcribe", data=b"a text file")
+    assert response.status_code == 415
+    assert "This recording cannot be read: not decodable" in response.text
 
 
 def test_of_a_recording_that_is_cut_off_the_rest_is_heard_and_it_is_said(client):

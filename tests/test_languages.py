@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr.commands.new_language.database import find, script_name
+from asr.commands.new_language.database import find
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,3 @@ def test_what_is_no_code_is_refused():
     for spelling in ("zh_HK", "CKB"):  # langcodes reads both; a release has no such folder
         with pytest.raises(ValueError, match=f"'{spelling}' is not spelt as Common Voice does"):
             find(spelling)
-
-
-def test_scripts_have_names():
-    assert (script_name("Thaa"), script_name("Xxxx")) == ("Thaana", "Xxxx")

@@ -75,9 +75,9 @@ def test_the_release_in_corpora_is_taken(root, dhivehi):
 def test_what_was_found_is_printed_and_kept(dhivehi):
     assert (dhivehi.folder / "README.md").read_text() == dhivehi.output
     for found in (
-        "# Dhivehi (dv)", "1. `sinhala` (Sinhala)", "dv.tar.gz, sentences: 5.", "is not Whisper's own",
-        "letters and marks of the alphabet.", "`wer_whisper_basic` drops", "the longest has 7.1 s",
-        "- `train.tsv`: 3 clips, 2 speakers", "    cd recipes/dv\n    dvc repro filter",
+        "# Dhivehi (dv)", "1. `sinhala` (Sinhala)", "dv.tar.gz, sentences: 5.", " ids a word, ",
+        "`wer_whisper_basic` drops", "The longest clip has 7.1 s", "- `train.tsv`: 3 clips, 2 speakers",
+        "    cd recipes/dv\n    dvc repro filter",
     ):  # fmt: skip
         assert found in dhivehi.output
 
@@ -97,16 +97,6 @@ def test_the_recipe_runs(root, dhivehi):
     assert '"ids_per_word"' in (dhivehi.folder / "metrics/filter.json").read_text()
     untracked = repository.run("git", "status", "--porcelain", "--untracked-files=all")
     assert not [line for line in untracked.splitlines() if "/data/" in line or "corpora" in line]
-
-
-def test_a_recipe_follows_the_root_again(run, dhivehi):
-    file = dhivehi.folder / "dvc.yaml"
-    before = file.read_text()
-    file.write_text("stages: {}\n")
-    run("--renew", "recipes/dv")
-    assert file.read_text() == before
-    with pytest.raises(FileNotFoundError, match="no .*/dv/dvc.yaml: give a recipe's folder"):
-        run("--renew", "dv")
 
 
 def test_a_language_without_a_corpus_yet(root, run, tmp_path):
@@ -129,7 +119,7 @@ def test_the_data_collective_and_a_token_of_ones_own(root, run):
     assert (params.download.source, params.download.mdc.dataset) == ("mdc", "some-id")
     assert params.model.language == "amharic"
     assert params.pretrained == load_params(root / "params.yaml").pretrained  # the same checkpoint, pinned
-    assert "Not checked: there is no text." in output and "letters and marks of the alphabet" in output
+    assert "Not checked: there is no text." in output
 
 
 @pytest.mark.parametrize(
@@ -178,15 +168,6 @@ def test_the_hub_gives_tokenizer_and_commit(online):
     files, commit = find_processor("owner/name", None, None)
     assert commit == COMMIT and [file.name for file in files.iterdir()] == ["tokenizer.json"]
     assert not [path for _, path, _ in hub.asked if "resolve" in path and "safetensors" in path]
-
-
-def test_without_the_hub_the_root_recipe_has_a_tokenizer(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("asr.commands.new_language.proposal.CODE", tmp_path)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert find_processor("owner/no-such-model", None, None) == (None, None)
-    assert "no tokenizer of owner/no-such-model: " in caplog.text
-    shutil.copytree(MODEL, tmp_path / "data/pretrained")
-    assert find_processor("owner/no-such-model", None, None) == (tmp_path / "data/pretrained", None)
 
 
 @pytest.mark.parametrize(

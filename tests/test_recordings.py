@@ -1,5 +1,3 @@
-import io
-import os
 import re
 
 import numpy as np
@@ -125,15 +123,6 @@ def test_of_a_recording_that_is_cut_off_the_rest_is_kept_and_it_is_said(kind, is
     np.testing.assert_allclose(found[:last], whole[:last], atol=1e-4)
 
 
-def test_what_the_end_of_a_large_ogg_says_is_looked_at_without_the_rest():
-    data = encoded_as("ogg", seconds=70)
-    assert len(data) > 4 * recordings.LARGEST_PAGE
-    ends = recordings._ends(io.BytesIO(data))
-    assert ends == data[: recordings.LARGEST_PAGE] + data[-recordings.LARGEST_PAGE :]
-    for size in (10, recordings.LARGEST_PAGE + 10):
-        assert recordings._ends(io.BytesIO(data[:size])) == data[:size]
-
-
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_a_stream_of_unknown_length_is_whole(kind):
     found = np.concatenate(list(recordings.read(without_length(kind, seconds=40), refuse)))
@@ -145,13 +134,6 @@ def test_a_stream_of_unknown_length_that_breaks_off_is_said():
     found = np.concatenate(list(recordings.read(data[: len(data) // 2], said.append)))
     assert len(found) / SECOND == pytest.approx(20, abs=2)
     assert re.fullmatch(rf"{len(found) / SECOND:.1f} s are there, then: .*lost sync", *said)
-
-
-def test_a_name_that_is_not_utf_8_is_one_like_others(tmp_path):
-    data = encoded(speechlike(SECOND), SECOND, format="WAV")
-    file = tmp_path / os.fsdecode(b"b\xff.wav")
-    file.write_bytes(data)
-    assert len(np.concatenate(list(recordings.read(file, refuse)))) == SECOND
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -58,7 +57,7 @@ def transcribe(tmp_path):
 
 def test_short_clips_get_the_text_that_the_stage_writes(transcribe, clips):
     folder, expected = clips
-    output, _ = transcribe(folder, "--format", "json", python=sys.executable)
+    output, _ = transcribe(folder, "--format", "json")
     heard = {line["recording"]: line["text"] for line in map(json.loads, output.splitlines())}
     assert heard == {str(folder / name): text for name, text in expected.items()}
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from asr.commands.transcribe.files import SUFFIXES, find, left_to_do, outputs, write
+from asr.commands.transcribe.files import SUFFIXES, find, outputs, write
 
 
 def touched(folder, *names):
@@ -38,17 +38,6 @@ def test_a_named_pipe_is_a_recording_and_standard_input_is_one_once(tmp_path):
     assert find([str(tmp_path / "pipe"), "-"]) == [tmp_path / "pipe", None]
     with pytest.raises(ValueError, match="standard input can be read once"):
         find(["-", "a.wav", "-"])
-
-
-def test_files_that_are_there_stay_as_they_are(tmp_path, caplog):
-    found = [tmp_path / f"{name}.wav" for name in "abc"]
-    out = touched(tmp_path, "a.srt", "c.srt")
-    files = outputs(found, out, "srt")
-    assert files == [out / f"{name}.srt" for name in "abc"]
-    assert left_to_do(found, files) == ([tmp_path / "b.wav"], [out / "b.srt"])
-    (warning,) = caplog.messages
-    named = f"{out / 'a.srt'}, {out / 'c.srt'}"
-    assert f"skipped 2 of 3 recordings, because their files exist ({named}): --overwrite" in warning
 
 
 @pytest.mark.parametrize("names", [["a.wav", "a.mp3"], ["x/a.wav", "y/a.wav"], ["stdin.wav", None]], ids=str)

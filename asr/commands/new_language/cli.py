@@ -2,9 +2,9 @@
 
     asr new-language ckb --archive corpora/cv-corpus-….tar.gz
 
-It proposes the nearest of Whisper's languages, counts the ids that a word takes in the tokenizer, and checks
-that the normalisers keep the script's marks, with the corpus' own sentences if it has them. The folder gets
-a dvc.yaml, a params.yaml, and the findings as README.md.
+It proposes the nearest of Whisper's languages. With a corpus or a text it counts the ids that a word takes in
+the tokenizer, and names characters at which words are split. The folder gets a dvc.yaml, a params.yaml, and
+the findings as README.md.
 """
 
 import argparse

@@ -71,14 +71,6 @@ def find(locale: str) -> Language:
     )
 
 
-def script_name(code: str) -> str:
-    """Return a script's name, such as Thaana for Thaa; the code itself if it is unknown."""
-    try:
-        return _database().get_script(code).name or code
-    except KeyError:
-        return code
-
-
 @cache
 def _database() -> Database:
     return Database.load()  # seconds

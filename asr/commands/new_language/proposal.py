@@ -15,7 +15,6 @@ from langcodes.data_dicts import ALL_SCRIPTS
 from transformers import WhisperProcessor
 
 from asr.commands.new_language import database, findings, recipe, relatives, spelling
-from asr.commands.new_language.alphabets import alphabet
 from asr.commands.new_language.relatives import Candidate
 from asr.commands.new_language.survey import survey
 from asr.model.whisper import load_processor
@@ -25,7 +24,6 @@ from asr.sources.archive import CORPORA
 
 PROCESSOR = ["*.json", "*.txt"]  # a checkpoint's files without its weights
 NEWEST = "yue"  # the only language that large-v3 and large-v3-turbo have and the others lack
-SAMPLE = "Google Fonts' sample of the language"
 HEAD = """\
 {title}, written by `asr new-language`; README.md beside it has the findings.
 Every key is required, unknown keys are refused. To change one for a single run:
@@ -58,11 +56,7 @@ def find_archive(locale: str) -> Path | None:
 
 
 def find_processor(model: str, revision: str | None, folder: Path | None) -> tuple[Path | None, str | None]:
-    """Return the folder of a checkpoint's processor, and its commit on the hub; None for what is unknown.
-
-    Without the hub, data/pretrained/ of the root's recipe is taken: all multilingual Whispers have the same
-    tokenizer, except for one language of large-v3.
-    """
+    """Return the folder of a checkpoint's processor, and its commit on the hub; None for what is unknown."""
     if folder and not folder.is_dir():
         raise FileNotFoundError(f"--tokenizer: no folder {folder.absolute()}")
     if folder or Path(model).is_dir():
@@ -72,8 +66,7 @@ def find_processor(model: str, revision: str | None, folder: Path | None) -> tup
         return files, files.name  # the hub's cache names a folder by its commit
     except (OSError, HFValidationError, httpx2.TransportError) as error:  # the hub's errors are OSErrors
         logger.warning("no tokenizer of %s: %s", model, str(error).splitlines()[0])
-        files = CODE / "data/pretrained"
-        return (files if (files / "tokenizer.json").exists() else None), None
+        return None, None
 
 
 def usable(ranked: Iterable[Candidate], model: str, processor: WhisperProcessor | None) -> list[Candidate]:
@@ -114,9 +107,6 @@ def write(args: argparse.Namespace, folder: Path) -> str:
     release = survey(args.archive, args.locale) if args.archive else None
     sentences = release.sentences if release else read_lines(args.text) if args.text else []
     script = spelling.script(sentences, ALL_SCRIPTS) or language.script
-    letters = alphabet(language.code, script)
-    source = args.archive or args.text or (SAMPLE if letters.sentences else None)
-    sentences = sentences or list(letters.sentences)
 
     pinned = read_yaml((CODE / "params.yaml").read_text(encoding="utf-8"))["pretrained"]
     revision = pinned["revision"] if args.model == pinned["name"] else None
@@ -133,27 +123,22 @@ def write(args: argparse.Namespace, folder: Path) -> str:
     title = f"{language.name} ({args.locale})"
     recipe.write(CODE, folder, changes, HEAD.format(title=title))
     text = findings.page(title, {
-        "Language token": findings.of_language(language, script, ranked, token),
-        "Tokenizer": _of_tokenizer(source, processor, sentences, cost),
-        "Normalisers": findings.of_normalisers(
-            spelling.treatment(sentences), spelling.treatment(letters.letters), letters
-        ),
-        "Corpus": findings.of_corpus(release, cost.ids if cost else 0) if release else [],
+        "Language token": findings.of_language(language, ranked, token),
+        "Tokenizer": _of_tokenizer(args.archive or args.text, cost),
+        "Normalisers": findings.of_normalisers(spelling.treatment(sentences)),
+        "Corpus": findings.of_corpus(release) if release else [],
         "Next": _next(folder, args, changes),
     })  # fmt: skip
     (folder / "README.md").write_text(text, encoding="utf-8")
     return text
 
 
-def _of_tokenizer(
-    source: object, processor: WhisperProcessor | None, sentences: list[str], cost: spelling.Cost | None
-) -> list[str]:
-    if not sentences:
+def _of_tokenizer(source: Path | None, cost: spelling.Cost | None) -> list[str]:
+    if not source:
         return ["Not checked: there is no text. Give --archive, or --text with a sentence on each line."]
-    if not processor:
-        return ["Not checked: the hub gave no tokenizer. Give --tokenizer FOLDER."]
-    checked = f"Checked on {source}, sentences: {len(sentences):,}."
-    return [checked, *findings.of_tokenizer(cost, processor.tokenizer.vocab_size)]
+    if not cost:
+        return ["Not checked: the hub gave no tokenizer. Give --tokenizer FOLDER, such as data/pretrained."]
+    return [f"Checked on {source}, sentences: {cost.sentences:,}.", *findings.of_tokenizer(cost)]
 
 
 def _next(folder: Path, args: argparse.Namespace, changes: dict) -> list[str]:

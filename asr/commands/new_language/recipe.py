@@ -36,8 +36,6 @@ def write(root: Path, folder: Path, changes: dict[str, tuple[object, str | None]
     FileExistsError: there is such a folder.
     ValueError: the folder is not in the repository, or a parameter is unknown or ill-typed.
     """
-    if folder.exists():
-        raise FileExistsError(f"{folder} is there already: it is left as it is. Give --out, or move it away")
     pipeline = located(root, folder)
     params = changed((root / "params.yaml").read_text(encoding="utf-8"), changes, head)
     cache = os.path.relpath(root.resolve() / ".dvc/cache", folder.resolve() / ".dvc")
@@ -48,8 +46,9 @@ def write(root: Path, folder: Path, changes: dict[str, tuple[object, str | None]
         ".dvc/config": CONFIG.format(cache=cache),
         ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
     }
-    (folder / ".dvc").mkdir(parents=True)
+    folder.mkdir(parents=True)
     try:
+        (folder / ".dvc").mkdir()
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
         load_params(folder / "params.yaml")
