@@ -46,7 +46,6 @@ def in_order(compute: Callable[[int], Any], n_rows: int, start: Callable, args: 
 
     def results(rows: range, processes: int, ahead: int, chunk: int) -> Iterator:
         with ProcessPoolExecutor(processes, initializer=start, initargs=args) as pool:
-            _require_life(pool)
             waiting = deque()
             for first in rows[::chunk]:
                 if len(waiting) == ahead:
@@ -63,6 +62,7 @@ def in_order(compute: Callable[[int], Any], n_rows: int, start: Callable, args: 
                 yield result
                 done += 1
         except BrokenProcessPool:
+            _require_life(start, args)
             try:
                 for result in results(range(n_rows)[done : done + ahead * CHUNK], 1, 1, 1):
                     yield result
@@ -72,11 +72,12 @@ def in_order(compute: Callable[[int], Any], n_rows: int, start: Callable, args: 
                 done += 1
 
 
-def _require_life(pool: ProcessPoolExecutor) -> None:
-    try:
-        pool.submit(int).result()
-    except BrokenProcessPool as error:
-        raise ChildProcessError("processes die before they compute: is there enough memory?") from error
+def _require_life(start: Callable, args: tuple) -> None:
+    with ProcessPoolExecutor(1, initializer=start, initargs=args) as pool:
+        try:
+            pool.submit(int).result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError("processes die before they compute: is there enough memory?") from error
 
 
 def _compute(compute: Callable, rows: range) -> list:
