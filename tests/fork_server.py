@@ -42,9 +42,10 @@ DVC = (
 )  # fmt: skip
 # Neither a thread of Arrow's nor a GPU that torch has looked for would outlive a fork.
 FORKABLE = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-# Variables that no library reads while it is imported. A start in which any other differs is refused.
+# Variables that no library reads while it is imported, or that mean nothing to a single thread. A start in
+# which any other differs is refused.
 READ_LATE = re.compile(
-    r"_|COLUMNS|FORKS|HF_TOKEN|LINES|OLDPWD|PATH|PWD|PYTHONPATH|RANK|SHLVL|WORLD_SIZE"
+    r"_|COLUMNS|FORKS|GOMP_SPINCOUNT|HF_TOKEN|LINES|OLDPWD|PATH|PWD|PYTHONPATH|RANK|SHLVL|WORLD_SIZE"
     r"|(ASR|DVC|GIT|GROUP|LOCAL|MASTER|PET|PYTEST|ROLE|TORCHELASTIC|TORCH_NCCL)_\w+"
 )
 

@@ -83,6 +83,11 @@ def test_what_libraries_read_when_they_are_imported_makes_it_a_true_python(name)
     assert start("", env={**os.environ, name: "3"}).communicate()[1] == "False\n"
 
 
+@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "DVC_STAGE", "LOCAL_RANK", "PYTHONPATH"])
+def test_what_is_read_later_does_not(name):
+    assert start("", env={**os.environ, name: "3"}).communicate()[1] == "True\n"
+
+
 def test_code_that_is_injected_makes_it_a_true_python(tmp_path):
     (tmp_path / "sitecustomize.py").write_text("print('injected')")
     injected = start("", env={**os.environ, "PYTHONPATH": str(tmp_path)})
