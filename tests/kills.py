@@ -157,8 +157,8 @@ def last_step(recipe: Recipe) -> int:
 def results(recipe: Recipe) -> dict[str, bytes]:
     """Read all that has to be the same."""
     folder = recipe.folder
-    files = [folder / "dvc.lock", *folder.glob("metrics/*"), *folder.glob("data/model/*")]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    files = [folder / "dvc.lock", *folder.glob("metrics/**/*"), *folder.glob("data/model/*")]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files if file.is_file()}
 
 
 def left_over(recipe: Recipe) -> list[str]:
