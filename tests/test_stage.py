@@ -186,7 +186,7 @@ def test_ctrl_c_ends_a_stage_and_its_workers_with_one_line(tmp_path):
     stage = start(tmp_path, script)
     assert stage.stdout.readline() == "at work\n"
     os.killpg(stage.pid, signal.SIGINT)  # as a terminal does
-    assert stage.communicate(timeout=600) == ("", "featurize: interrupted\n")
+    assert stage.communicate(timeout=600) == ("", "featurize: interrupted: `dvc repro` goes on\n")
     assert stage.returncode == 130
 
 
