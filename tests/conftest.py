@@ -1,6 +1,7 @@
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -13,7 +14,11 @@ from tests.repositories import ENVIRONMENT, Repository, build
 
 
 def pytest_configure(config):
-    """Let `python` and `dvc` be those of a fork server, one for all of pytest's processes, on Linux."""
+    """Let `python` and `dvc` be those of a fork server, one for all of pytest's processes, on Linux.
+
+    And let Ctrl+C work in what tests start: a shell has background jobs ignore it, which is inherited.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.platform != "linux":
         return
     if not hasattr(config, "workerinput"):

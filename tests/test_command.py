@@ -38,8 +38,6 @@ def start(*args, cwd=None, stdout=subprocess.PIPE):
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell starts what it puts into the background deaf to Ctrl+C, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
