@@ -19,6 +19,9 @@ def pytest_configure(config):
     And let Ctrl+C work in what tests start: a shell has background jobs ignore it, which is inherited.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for environment in (os.environ, ENVIRONMENT):
+        # Or a machine that is the first to leave has torch print a page on its closed store, now and then.
+        environment["TORCH_CPP_LOG_LEVEL"] = "ERROR"
     if sys.platform != "linux":
         return
     if not hasattr(config, "workerinput"):
