@@ -99,7 +99,7 @@ def test_a_language_that_this_model_lacks_is_refused_though_whisper_has_it(folde
     config = json.loads((folder / "tokenizer_config.json").read_text())
     config["extra_special_tokens"].remove("<|yue|>")
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="no language 'cantonese'"):
+    with pytest.raises(ValueError, match="no language 'cantonese'.*take the nearest relative"):
         load(folder, language="cantonese")
 
 

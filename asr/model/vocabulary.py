@@ -76,7 +76,7 @@ def require_language(tokenizer: WhisperTokenizer, language: str) -> None:
     known = {name: code for name, code in TO_LANGUAGE_CODE.items() if f"<|{code}|>" in ids}
     if language.lower() in {*known, *known.values()}:
         return
-    near = difflib.get_close_matches(language.lower(), known, n=1)
+    near = difflib.get_close_matches(language.lower(), known, n=1, cutoff=0.8)
     mend = (
         f"did you mean {near[0]}?" if near else f"take the nearest relative among {', '.join(sorted(known))}"
     )
