@@ -96,7 +96,7 @@ class Download(Section):
 
 class Pretrained(Section):
     name: Place  # on the model hub, or a folder
-    revision: str | None  # commit on the hub; of a folder, the sha256 of its model.safetensors
+    revision: str | None  # commit on the hub; of a folder, the sha256 of its weight files, joined
 
 
 class Model(Section):

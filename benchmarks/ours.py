@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperProcessor
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from asr.audio.decode import decode, resample
 from asr.audio.log_mel import SAMPLE_RATE
@@ -31,7 +31,7 @@ CHECKPOINTS, HEARD = Path("checkpoints"), Path("ours.json")
 
 def prepare(params: Params, rounds: int) -> dict:
     """Turn all clips into features, so many times over."""
-    extractor, raw = WhisperFeatureExtractor.from_pretrained(PRETRAINED), read_shards(RAW)
+    extractor, raw = whisper.read_extractor(PRETRAINED), read_shards(RAW)
     for _ in range(rounds):
         with turns.turn(len(raw)):
             write_shards(FEATURES, featurize(raw, extractor), SCHEMA)

@@ -97,7 +97,7 @@ def _featurize_row(index: int) -> dict:
 
 def main() -> None:
     params = load_params()
-    extractor = WhisperFeatureExtractor.from_pretrained(PRETRAINED)
+    extractor = WhisperFeatureExtractor.from_pretrained(PRETRAINED, trust_remote_code=False)
     wanted, heard = params.featurize.sampling_rate, extractor.sampling_rate
     if wanted != heard:
         raise ValueError(

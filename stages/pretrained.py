@@ -13,61 +13,70 @@ from pathlib import Path
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from asr.model import base_model, whisper
-from asr.params import Pretrained, load_params
+from asr.model.checks import weight_files
+from asr.model.vocabulary import require_language
+from asr.params import Model, Pretrained, load_params
 from asr.runtime.errors import report_errors
 
 OUT = Path("data/pretrained")
 logger = logging.getLogger("pretrained")
 
 
-def pretrained(params: Pretrained) -> tuple[WhisperForConditionalGeneration, WhisperProcessor]:
+def pretrained(params: Pretrained, model: Model) -> tuple[WhisperForConditionalGeneration, WhisperProcessor]:
     """Load a multilingual Whisper and its processor from the hub or from a folder.
+
+    Parameters
+    ----------
+    model: is checked against the checkpoint, so that a language or a window that it does not have is refused
+        before anything is computed. It changes nothing that is written, so it is no parameter of this stage
+        in dvc.yaml, and another language fetches nothing again.
 
     Raises
     ------
     FileNotFoundError: neither a folder nor on the hub, gated, or without weights in safetensors.
     ConnectionError: the hub cannot be reached, is in trouble, or a transfer broke off; run again.
-    ValueError: the folder's weights are not those that `revision` names; no Whisper, or one that knows one
-        language; damaged, or some weights are missing.
+    ValueError: the folder's weights are not those that `revision` names; the checkpoint cannot be used
+        (asr/model/base_model.py), or not as `model` wants it.
     """
     where = f"pretrained.name {params.name!r} (revision {params.revision})"
     if Path(params.name).is_dir():
         folder = Path(params.name)
-        check_weights(folder / "model.safetensors", params.revision)
+        check_sha256(weight_files(folder), params.revision)
     else:
         folder = base_model.fetch(params.name, params.revision, where)
-    model, processor = base_model.load(folder, where)
-    if not getattr(model.generation_config, "lang_to_id", None):
-        raise ValueError(
-            f"pretrained.name {params.name!r} has no language tokens: take a multilingual checkpoint,"
-            " such as openai/whisper-small, not whisper-small.en"
-        )
-    return model, processor
+    checkpoint = base_model.check(folder, where)
+    require_language(checkpoint.tokenizer, model.language)
+    loaded, processor = base_model.load(checkpoint)
+    whisper.require_window(loaded, model.audio_window_s)
+    return loaded, processor
 
 
-def check_weights(weights: Path, expected: str | None) -> None:
-    """Compare a weight file's sha256 with the expected one, unless that is None."""
-    if expected is None or not weights.exists():
+def check_sha256(files: list[Path], expected: str | None) -> None:
+    """Compare the sha256 of weight files, joined in this order, with the expected one, if there is one."""
+    if expected is None:
         return
-    with weights.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    if digest.hexdigest() != expected:
         raise ValueError(
-            f"{weights}: sha256 is {found}, but pretrained.revision says {expected}:"
-            " restore the file, or set pretrained.revision to what you have (null: not checked)"
+            f"{' '.join(map(str, files))}: sha256 is {digest.hexdigest()}, but pretrained.revision says"
+            f" {expected}: restore the weights, or set pretrained.revision to what you have, or to null,"
+            " which checks nothing"
         )
 
 
 def main() -> None:
     params = load_params()
-    model, processor = pretrained(params.pretrained)
+    model, processor = pretrained(params.pretrained, params.model)
     whisper.save(model, processor, OUT)
     logger.info(
         "%s: %.1f M parameters, window %d s, %d ids",
         params.pretrained.name,
         model.num_parameters() / 1e6,
         whisper.window_s(model),
-        len(processor.tokenizer),
+        model.config.vocab_size,
     )
 
 

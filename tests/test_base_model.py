@@ -1,11 +1,8 @@
 """Checkpoints from a hub on this machine, and from folders, whole or not."""
 
-import json
-
 import pytest
-from safetensors.torch import load_file, save_file
 
-from asr.params import Pretrained
+from asr.params import Model, Pretrained
 from stages.pretrained import pretrained
 from tests.fake_hub import COMMIT, Hub
 from tests.recipes import REPOSITORY
@@ -15,8 +12,11 @@ BASE = REPOSITORY / "sample/base"
 FILES = {path.name: path.read_bytes() for path in BASE.iterdir()}
 
 
+MODEL = Model(language="sinhalese", task="transcribe", audio_window_s=3, extend_tokenizer=0)
+
+
 def load(name="owner/name", revision=None):
-    return pretrained(Pretrained(name=name, revision=revision))
+    return pretrained(Pretrained(name=name, revision=revision), MODEL)
 
 
 def saved(loaded, folder):
@@ -83,43 +83,7 @@ def test_a_gated_checkpoint_says_how_to_get_in(online, monkeypatch, sent):
     load()
 
 
-@pytest.mark.parametrize(
-    "files, error, message",
-    [
-        ({"model.safetensors": None}, FileNotFoundError, "Pickled weights.*not loaded"),
-        ({"model.safetensors": FILES["model.safetensors"][:-1]}, ValueError, "are damaged.*run again"),
-        ({"config.json": b'{"model_type": "bert"}'}, ValueError, "of type bert: it has to be a Whisper"),
-        ({"config.json": None}, ValueError, "of type None"),
-        ({"config.json": b"{"}, FileNotFoundError, "cannot be loaded: .*config.json"),
-        ({"processor_config.json": None}, FileNotFoundError, "cannot be loaded: "),
-    ],
-)
-def test_what_is_no_whole_whisper(online, files, error, message):
-    online(Hub({name: data for name, data in (FILES | files).items() if data is not None}))
-    with pytest.raises(error, match=message):
+def test_what_is_fetched_is_checked(online):
+    online(Hub({name: data for name, data in FILES.items() if name != "model.safetensors"}))
+    with pytest.raises(FileNotFoundError, match="owner/name.*Pickled weights.*not loaded"):
         load()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A checkpoint in a folder, to change it."""
-    for name, data in FILES.items():
-        (tmp_path / name).write_bytes(data)
-    return tmp_path
-
-
-def test_weights_that_are_missing_are_not_made_up(folder):
-    """transformers fills them with random numbers, and warns."""
-    weights = load_file(folder / "model.safetensors")
-    del weights["model.encoder.conv1.weight"]
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match="1 weights are missing, such as model.encoder.conv1.weight"):
-        load(str(folder))
-
-
-def test_a_checkpoint_of_one_language_is_refused(folder):
-    settings = json.loads(FILES["generation_config.json"])
-    del settings["lang_to_id"]
-    (folder / "generation_config.json").write_text(json.dumps(settings))
-    with pytest.raises(ValueError, match="has no language tokens"):
-        load(str(folder))

@@ -29,6 +29,7 @@ IMPORTS = {
     "training": {"audio", "model", "scoring", "tables"},
     "evaluation": {"audio", "scoring", "tables"},
 }
+CHECKED = {"pretrained": {"model"}}  # parameters that may end a stage, and change nothing that it writes
 BOTTOM = {"runtime", "params"}  # can change no output, so no stage depends on it
 MODULES = sorted(path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob("asr/**/*.py"))
 
@@ -116,7 +117,8 @@ def test_a_stage_declares_the_parameters_it_uses(stage):
             node.name == "main" or "params: Params" in ast.unparse(node.args)
         ):
             used |= set(re.findall(r"\bparams\.(\w+)", ast.unparse(node)))
-    assert {name.split(".")[0] for name in STAGES[stage].get("params", [])} == used
+    declared = {name.split(".")[0] for name in STAGES[stage].get("params", [])}
+    assert declared == used - CHECKED.get(stage, set())
 
 
 def test_download_declares_all_of_its_section_but_what_only_the_filter_reads():

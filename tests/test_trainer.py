@@ -1,6 +1,7 @@
 """The trainer on the sample's micro Whisper and random features: what each setting does to training."""
 
 import json
+import logging
 from functools import partial
 from types import SimpleNamespace
 
@@ -157,12 +158,14 @@ def test_processes_draw_a_dropout_of_their_own(tmp_path, monkeypatch):
     assert drawn[0] == drawn[2] != drawn[1]
 
 
-def test_the_best_model_is_loaded_in_the_end(tmp_path):
+def test_the_best_model_is_loaded_in_the_end_and_no_weight_is_called_missing(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     each = {"metric_for_best_model": "loss", "max_steps": 4, "eval_steps": 1, "save_steps": 1}
     trainer, weights, _ = trained(tmp_path, learning_rate=3e-2, **each)
     losses = {log["step"]: log["eval_loss"] for log in trainer.state.log_history if "eval_loss" in log}
     best = min(losses, key=losses.get)
     assert largest_difference(load_file(tmp_path / f"checkpoint-{best}/model.safetensors"), weights) == 0
+    assert "missing" not in caplog.text
 
 
 def test_label_smoothing_leaves_the_validation_loss_alone(tmp_path):

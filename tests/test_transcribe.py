@@ -181,17 +181,23 @@ def no_weights(folder):
 
 
 def test_weights_that_are_cut_off_say_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match="weights in .* are damaged .* `dvc pull`"):
+    with pytest.raises(ValueError, match="model.safetensors is damaged .* `dvc pull`"):
         Transcriber(no_weights(tmp_path), "tamil", batch_size=1, num_beams=1)
 
 
-@pytest.mark.parametrize("change", [{"is_multilingual": False}, {"lang_to_id": None}])
-def test_a_model_without_languages_is_refused(tmp_path, change):
+def test_any_checkpoint_is_checked_and_none_of_its_settings_reaches_a_transcript(tmp_path, caplog):
     shutil.copytree(BASE, tmp_path / "model")
     settings = tmp_path / "model/generation_config.json"
-    changed = json.loads(settings.read_text()) | change
-    settings.write_text(json.dumps({key: value for key, value in changed.items() if value is not None}))
-    with pytest.raises(ValueError, match="model is not a multilingual model"):
+    said = json.loads(settings.read_text())
+    settings.write_text(json.dumps({"no_speech_threshold": 0.6, "return_dict_in_generate": True}))
+    with caplog.at_level("INFO", "asr"):
+        transcriber = Transcriber(tmp_path / "model", "tamil", batch_size=1, num_beams=1)
+    assert "set aside: {'no_speech_threshold': 0.6, 'return_dict_in_generate': True}" in caplog.text
+    assert transcriber.model.generation_config.lang_to_id == said["lang_to_id"]
+    with pytest.raises(ValueError, match="no language 'tamli'.*did you mean tamil"):
+        Transcriber(tmp_path / "model", "tamli", batch_size=1, num_beams=1)
+    settings.write_text(json.dumps(said | {"is_multilingual": False}))
+    with pytest.raises(ValueError, match="model cannot be used:\n  it is for English only"):
         Transcriber(tmp_path / "model", "english", batch_size=1, num_beams=1)
 
 

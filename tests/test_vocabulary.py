@@ -11,7 +11,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from transformers import WhisperProcessor, WhisperTokenizer
 
-from asr.model import vocabulary, whisper
+from asr.model import base_model, vocabulary, whisper
 from asr.model.merges import bytes_of
 from asr.synthesis.phrases import dhivehi_phrase
 from tests.recipes import REPOSITORY
@@ -251,22 +251,35 @@ def test_saved_and_loaded_by_us_it_encodes_the_same(tmp_path):
         assert plain.tokenizer.decode(ids_of(processor, text)) == text
         assert plain.tokenizer.decode(ids_of(plain, text)) == text
 
-    vocabulary.restore_pre_tokenizer(plain.tokenizer, tmp_path)
-    plain.tokenizer.set_prefix_tokens(language="sinhalese", task="transcribe", predict_timestamps=False)
-    assert [plain.tokenizer(text).input_ids for text in TEXTS] == [
-        processor.tokenizer(text).input_ids for text in TEXTS
-    ]
-    plain.save_pretrained(tmp_path / "again")
+    ours = vocabulary.load_tokenizer(tmp_path, "sinhalese", "transcribe")
+    assert [ours(text).input_ids for text in TEXTS] == [processor.tokenizer(text).input_ids for text in TEXTS]
+    ours.save_pretrained(tmp_path / "again")
     again = Tokenizer.from_file(str(tmp_path / "again/tokenizer.json"))  # as faster-whisper loads it
     assert again.encode(sentence, add_special_tokens=False).ids == ids
 
 
-def test_an_ordinary_checkpoint_is_left_as_it_is(tmp_path):
-    tokenizer = WhisperProcessor.from_pretrained(BASE).tokenizer
-    before = tokenizer.backend_tokenizer.to_str()
-    vocabulary.restore_pre_tokenizer(tokenizer, BASE)
-    vocabulary.restore_pre_tokenizer(tokenizer, tmp_path)  # without a tokenizer.json
-    assert tokenizer.backend_tokenizer.to_str() == before
+def test_a_model_with_learned_tokens_keeps_its_spelling_as_a_base_model(tmp_path):
+    processor, _, _ = extended()
+    model = whisper.load_model(BASE)
+    model.resize_token_embeddings(len(processor.tokenizer))
+    whisper.save(model, processor, tmp_path / "own")
+    settings = json.loads((tmp_path / "own/generation_config.json").read_text())
+    ids = {name for name in settings if name.endswith(("_id", "_to_id"))}
+    (tmp_path / "own/generation_config.json").write_text(
+        json.dumps({name: value for name, value in settings.items() if name not in ids})
+    )
+    checkpoint = base_model.check(tmp_path / "own", "own")
+    whisper.save(*base_model.load(checkpoint), tmp_path / "pretrained")  # as the stage does
+    filtered = vocabulary.load_tokenizer(tmp_path / "pretrained", "sinhalese", "transcribe")
+    filtered.save_pretrained(tmp_path / "tokenizer")
+    trained = vocabulary.load_tokenizer(tmp_path / "tokenizer", "sinhalese", "transcribe")
+    for text in TEXTS:
+        assert trained(text).input_ids == filtered(text).input_ids == processor.tokenizer(text).input_ids
+
+
+def test_an_ordinary_checkpoint_is_left_as_it_is():
+    before = WhisperProcessor.from_pretrained(BASE).tokenizer.backend_tokenizer.to_str()
+    assert vocabulary.read_tokenizer(BASE).backend_tokenizer.to_str() == before
     assert vocabulary.load(BASE) == []
 
 

@@ -31,7 +31,7 @@ def test_labels_begin_with_language_and_task():
 
 
 def test_an_unknown_language_is_refused():
-    with pytest.raises(ValueError, match="model.language is 'dhivehi'.* sinhalese"):
+    with pytest.raises(ValueError, match="no language 'dhivehi'.* sinhalese"):
         load("dhivehi")
 
 

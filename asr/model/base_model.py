@@ -1,8 +1,13 @@
-"""The checkpoint that training starts from: fetched from the model hub, all of it, and loaded, all of it."""
+"""Checkpoints from anywhere: fetched from the model hub, all of it, checked, and loaded, all of it."""
 
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import torch
+from huggingface_hub import logging as hub_logging
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -13,17 +18,34 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from safetensors import SafetensorError
-from transformers import PretrainedConfig, WhisperForConditionalGeneration, WhisperProcessor
+from transformers import (
+    GenerationConfig,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+)
 
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+from asr.model import checks, generation, vocabulary, whisper
+
 # Not all that a repository has: pickled copies, and copies in another precision.
-FILES = [*WEIGHTS, "model-*-of-*.safetensors", "*.json", "*.txt", "*.jinja"]
+FILES = ["model.safetensors", "model-*-of-*.safetensors", "*.json", "*.txt", "*.jinja"]
+START_AND_END = ("decoder_start_token_id", "eos_token_id", "pad_token_id", "bos_token_id")
 WAYS_ON = """\
   It has to be a Whisper checkpoint on the model hub (a private one needs `hf auth login` or HF_TOKEN)
   or a folder with config.json, model.safetensors and the processor's files
   (dvc exp run -S pretrained.name=/path/to/it -S pretrained.revision=null).
   Without either, `make sample` runs the whole pipeline on a model that comes with it."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files agree."""
+
+    folder: Path
+    where: str
+    tokenizer: WhisperTokenizer
+    settings: GenerationConfig  # clean ones
 
 
 def fetch(name: str, revision: str | None, where: str) -> Path:
@@ -34,6 +56,7 @@ def fetch(name: str, revision: str | None, where: str) -> Path:
     FileNotFoundError: not on the hub, or gated.
     ConnectionError: the hub cannot be reached, is in trouble, or a transfer broke off; run again.
     """
+    hub_logging.set_verbosity_error()  # its warnings hold signed addresses
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=FILES))
     except GatedRepoError as error:
@@ -56,41 +79,61 @@ def fetch(name: str, revision: str | None, where: str) -> Path:
         ) from error
 
 
-def load(folder: Path, where: str) -> tuple[WhisperForConditionalGeneration, WhisperProcessor]:
-    """Load a folder's checkpoint and processor; no weight that is missing is made up.
+def check(folder: Path, where: str, keep: Collection[str] = ()) -> Checkpoint:
+    """Check a checkpoint from anywhere, by its files alone: no weight is loaded, and no code of it is run.
+
+    Parameters
+    ----------
+    where: what it is called in messages
+    keep: settings to generate with that are its own business; the others that decide texts are set aside
 
     Raises
     ------
     FileNotFoundError: no weights in safetensors, or another file is missing.
-    ValueError: no Whisper, damaged, or some weights are missing.
+    ValueError: no multilingual Whisper, damaged, an adapter alone, or its files contradict each other; names
+        all contradictions.
     """
-    if not any((folder / name).exists() for name in WEIGHTS):
-        raise FileNotFoundError(
-            f"{where}: no {' and no '.join(WEIGHTS)} in {folder}. Pickled weights (pytorch_model.bin) are not"
-            " loaded, for they can run code. If you trust them, convert them: `model.save_pretrained` of"
-            f" transformers writes model.safetensors.\n{WAYS_ON}"
-        )
     try:
-        kind = PretrainedConfig.get_config_dict(folder, local_files_only=True)[0].get("model_type")
-        if kind != "whisper":
-            raise ValueError(f"{where} is a model of type {kind}: it has to be a Whisper")
-        model, found = WhisperForConditionalGeneration.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
-        processor = WhisperProcessor.from_pretrained(folder, local_files_only=True)
-    except OSError as error:
-        raise FileNotFoundError(f"{where} cannot be loaded: {_first_line(error)}.\n{WAYS_ON}") from error
-    except (SafetensorError, RuntimeError) as error:
+        files = checks.weight_files(folder)
+        config = checks.read_config(folder)
+        problems = [*checks.check_weights(config, files), *checks.check_extractor(config, folder)]
+        with checks.reading("tokenizer.json, tokenizer_config.json or another file of the tokenizer"):
+            tokenizer = vocabulary.read_tokenizer(folder)
+        said = generation.read(folder)
+        with checks.reading("generation_config.json"):
+            problems += generation.check(said, config, tokenizer)
+            if not problems:
+                settings, aside = generation.clean(said, config, tokenizer, keep)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{where} cannot be used: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{where} cannot be used: {error}") from error
+    if problems:
+        raise ValueError("\n  ".join([f"{where} cannot be used:", *problems]))
+    if aside:
+        logger.info("%s: generation settings that are set aside: %.500r", where, aside)
+    return Checkpoint(folder, where, tokenizer, settings)
+
+
+def load(
+    checkpoint: Checkpoint, dtype: torch.dtype | str = "auto"
+) -> tuple[WhisperForConditionalGeneration, WhisperProcessor]:
+    """Load a checkpoint that has been checked; its weights as they are stored, or in another type.
+
+    Raises
+    ------
+    ValueError: weights are not finite.
+    """
+    settings = checkpoint.settings
+    # Training takes these ids from the configuration. Where they are missing, WhisperConfig's own are wrong.
+    ids = {name: getattr(settings, name) for name in START_AND_END}
+    model = whisper.load_model(checkpoint.folder, dtype=dtype, generation_config=settings, **ids)
+    if broken := [name for name, weight in model.named_parameters() if not weight.isfinite().all()]:
         raise ValueError(
-            f"{where}: the weights in {folder} are damaged, or of another model ({_first_line(error)}): if"
-            " that is the hub's cache, remove the folder and run again"
-        ) from error
-    missing = sorted(found["missing_keys"])
-    if missing:  # transformers has filled them with random numbers
-        raise ValueError(
-            f"{where}: {len(missing)} weights are missing, such as {missing[0]}: take a whole checkpoint"
+            f"{checkpoint.where} cannot be used: {len(broken)} weights hold NaN or infinity, such as"
+            f" {broken[0]}: take an earlier checkpoint of that training"
         )
-    return model, processor
+    return model, WhisperProcessor(whisper.read_extractor(checkpoint.folder), checkpoint.tokenizer)
 
 
 def _trouble(error: BaseException | None) -> str:
@@ -102,7 +145,3 @@ def _trouble(error: BaseException | None) -> str:
             return f"the hub cannot be reached, or the transfer broke off ({type(error).__name__})"
         error = error.__cause__ or error.__context__
     return "it is not in the hub's cache, or not all of it, and the network is off (HF_HUB_OFFLINE)"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")

@@ -5,6 +5,7 @@ every special token its id: whatever lies above `<|notimestamps|>` passes for a 
 faster-whisper and whisper.cpp.
 """
 
+import difflib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -41,17 +42,45 @@ def load_tokenizer(folder: str | Path, language: str, task: str) -> WhisperToken
     ------
     ValueError: the tokenizer does not know the language.
     """
-    if language.lower() not in {*TO_LANGUAGE_CODE, *TO_LANGUAGE_CODE.values()}:
-        raise ValueError(
-            f"model.language is {language!r}, which Whisper does not know: take the nearest relative among"
-            f" {', '.join(sorted(TO_LANGUAGE_CODE))}"
-        )
-    tokenizer = WhisperTokenizer.from_pretrained(folder)
-    # Saved with the tokenizer, and true wherever HF_HUB_OFFLINE is set: of no use, and another hash.
-    tokenizer.init_kwargs.pop("local_files_only", None)
-    restore_pre_tokenizer(tokenizer, folder)
+    tokenizer = read_tokenizer(folder)
+    require_language(tokenizer, language)
     tokenizer.set_prefix_tokens(language=language, task=task, predict_timestamps=False)
     return tokenizer
+
+
+def read_tokenizer(folder: str | Path) -> WhisperTokenizer:
+    """Load a tokenizer that splits words as the one that was saved there did.
+
+    transformers 5.23 gives every Whisper tokenizer GPT-2's splitting, whatever its file says. Decoding
+    does not need this; encoding without it falls back on longer spellings.
+    """
+    tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    # Saved with the tokenizer otherwise: of no use, and another hash.
+    tokenizer.init_kwargs.pop("local_files_only", None)
+    file = Path(folder) / "tokenizer.json"
+    if file.exists():  # older checkpoints have vocab.json and merges.txt
+        saved = Tokenizer.from_file(str(file)).pre_tokenizer
+        if isinstance(saved, pre_tokenizers.Sequence):  # extend's; published checkpoints have ByteLevel
+            tokenizer.backend_tokenizer.pre_tokenizer = saved
+    return tokenizer
+
+
+def require_language(tokenizer: WhisperTokenizer, language: str) -> None:
+    """Refuse a language, by name or code, that the tokenizer has no token for; Whisper's differ in theirs.
+
+    Raises
+    ------
+    ValueError: names the nearest spelling, or all languages of the tokenizer.
+    """
+    ids = tokenizer.get_vocab()
+    known = {name: code for name, code in TO_LANGUAGE_CODE.items() if f"<|{code}|>" in ids}
+    if language.lower() in {*known, *known.values()}:
+        return
+    near = difflib.get_close_matches(language.lower(), known, n=1, cutoff=0.8)
+    mend = (
+        f"did you mean {near[0]}?" if near else f"take the nearest relative among {', '.join(sorted(known))}"
+    )
+    raise ValueError(f"the model has no language {language!r} (model.language or --language): {mend}")
 
 
 def extend(
@@ -114,20 +143,6 @@ def load(folder: str | Path) -> list[NewToken]:
     """Read the new tokens of a saved tokenizer; none if it has no such file."""
     file = Path(folder) / FILE
     return [NewToken(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
-
-
-def restore_pre_tokenizer(tokenizer: WhisperTokenizer, folder: str | Path) -> None:
-    """Let a tokenizer loaded from a folder split words as the one that was saved there did.
-
-    transformers 5.23 gives every Whisper tokenizer GPT-2's splitting, whatever its file says. Decoding
-    does not need this; encoding without it falls back on longer spellings.
-    """
-    file = Path(folder) / "tokenizer.json"
-    if not file.exists():  # vocab.json and merges.txt, of older checkpoints
-        return
-    saved = Tokenizer.from_file(str(file)).pre_tokenizer
-    if isinstance(saved, pre_tokenizers.Sequence):  # extend's; published checkpoints have ByteLevel
-        tokenizer.backend_tokenizer.pre_tokenizer = saved
 
 
 def count_ids(tokenizer: WhisperTokenizer, sentences: Iterable[str], special: bool) -> list[int]:

@@ -17,18 +17,27 @@ def load_processor(folder: str | Path, language: str, task: str) -> WhisperProce
     ------
     ValueError: the tokenizer does not know the language.
     """
-    extractor = WhisperFeatureExtractor.from_pretrained(folder)
-    return WhisperProcessor(extractor, load_tokenizer(folder, language, task))
+    return WhisperProcessor(read_extractor(folder), load_tokenizer(folder, language, task))
 
 
-def load_model(folder: str | Path, **settings) -> WhisperForConditionalGeneration:
+def read_extractor(folder: str | Path) -> WhisperFeatureExtractor:
+    """Load a feature extractor; code that its folder brings along is not run."""
+    return WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def load_model(
+    folder: str | Path, dtype: torch.dtype | str = torch.float32, **settings
+) -> WhisperForConditionalGeneration:
     """Load a checkpoint in float32, whatever it was stored in; pickled weights are refused.
 
-    `settings` replace values of its `WhisperConfig`.
+    `settings` replace values of its `WhisperConfig`. A folder that is not the pipeline's own is loaded by
+    asr/model/base_model.py, which checks it first.
     """
     model = WhisperForConditionalGeneration.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, **settings
+        folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False, **settings
     )
+    # The output layer is the embeddings once more and is not saved; Trainer warns of it as missing otherwise.
+    model._keys_to_ignore_on_save = list(model._tied_weights_keys)
     # Or transformers comments, batch by batch, on how Whisper's own generate() calls it, on a mask that the
     # encoder has no use for, and on max_new_tokens beside the published max_length.
     logging.getLogger("transformers.generation.utils").setLevel(logging.ERROR)
@@ -38,8 +47,13 @@ def load_model(folder: str | Path, **settings) -> WhisperForConditionalGeneratio
 
 
 def load_for_transcription(folder: str | Path) -> WhisperForConditionalGeneration:
-    """Load a checkpoint to transcribe with: on a GPU, if there is one, in half precision."""
-    model = load_model(folder).eval()
+    """Load the pipeline's own checkpoint to transcribe with."""
+    return to_transcribe(load_model(folder))
+
+
+def to_transcribe(model: WhisperForConditionalGeneration) -> WhisperForConditionalGeneration:
+    """Put a model in float32 where it transcribes: on a GPU, if there is one, in half precision."""
+    model = model.eval()
     return model.to("cuda", torch.float16) if torch.cuda.is_available() else model
 
 
@@ -53,6 +67,15 @@ def window_frames(model: WhisperForConditionalGeneration) -> int:
     return window_s(model) * FRAMES_PER_SECOND
 
 
+def require_window(model: WhisperForConditionalGeneration, seconds: int) -> None:
+    """Refuse a window that is longer than the model's own."""
+    if seconds > window_s(model):
+        raise ValueError(
+            f"model.audio_window_s is {seconds}, but the pretrained model was built for {window_s(model)} s:"
+            f" set model.audio_window_s to {window_s(model)} or less"
+        )
+
+
 def shorten_window(model: WhisperForConditionalGeneration, processor: WhisperProcessor, seconds: int) -> None:
     """Cut a model's window to its first `seconds`, in place: positions, configuration and extractor.
 
@@ -62,11 +85,7 @@ def shorten_window(model: WhisperForConditionalGeneration, processor: WhisperPro
     ------
     ValueError: the model's own window is shorter than that.
     """
-    if seconds > window_s(model):
-        raise ValueError(
-            f"model.audio_window_s is {seconds}, but the pretrained model was built for {window_s(model)} s:"
-            f" set model.audio_window_s to {window_s(model)} or less"
-        )
+    require_window(model, seconds)
     positions = model.model.encoder.embed_positions
     positions.weight = torch.nn.Parameter(
         positions.weight[: seconds * POSITIONS_PER_SECOND].clone(), positions.weight.requires_grad

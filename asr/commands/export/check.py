@@ -15,7 +15,7 @@ from datasets import Dataset
 from asr.audio.decode import decode, resample
 from asr.audio.log_mel import FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE, log_mel, n_frames, pad
 from asr.decoding import MAX_NEW_TOKENS, n_pieces, split_at_pauses
-from asr.model import whisper
+from asr.model import base_model, whisper
 from asr.runtime.progress import tracked
 from asr.scoring.rates import error_rates
 from asr.tables.rows import read_rows
@@ -78,8 +78,8 @@ def _cut(samples: np.ndarray, window_s: int, mel_filters: np.ndarray) -> list[np
 
 def original(folder: Path, language: str, task: str) -> Listener:
     """Load the model to export in transformers, in float32, with greedy search."""
-    processor = whisper.load_processor(folder, language, task)
-    model = whisper.load_model(folder).eval()
+    model, processor = base_model.load(base_model.check(folder, str(folder)), torch.float32)
+    model.eval()
     mel_filters, frames = processor.feature_extractor.mel_filters, whisper.window_frames(model)
 
     def hear(samples: np.ndarray) -> str:

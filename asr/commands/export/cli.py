@@ -31,12 +31,16 @@ def main(argv: list[str]) -> None:
     import transformers
 
     from asr.commands.export.conversion import MAX_WORSE, ExportOptions, export, kept, table
+    from asr.model import base_model
+    from asr.model.vocabulary import require_language
     from asr.runtime import locks
 
-    settings = transformers.GenerationConfig.from_pretrained(model)
+    checkpoint = base_model.check(model, str(model))
+    settings = checkpoint.settings
     language = args.language or getattr(settings, "language", None)
     if not language:
         raise ValueError(f"{model} does not say which language it writes: give --language")
+    require_language(checkpoint.tokenizer, language)
     task = getattr(settings, "task", None) or "transcribe"
     transformers.utils.logging.disable_progress_bar()  # of loading weights
     transformers.utils.logging.set_verbosity_error()  # it comments on every clip

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from tabulate import tabulate
-from transformers import WhisperFeatureExtractor
 
 from asr.commands.export.check import Listener, Measured, measure, open_rows, original, read_clips
+from asr.model.whisper import read_extractor
 
 RECORD = "verified.json"
 MAX_WORSE = 0.5  # points of WER
@@ -65,7 +65,7 @@ def export(formats: list[str], options: ExportOptions) -> Iterator[dict]:
     makers = converters()
     rows, n_rows = open_rows(options.recipe, options.limit), len(open_rows(options.recipe, None))
     checksum = _sha256(model)
-    extractor = WhisperFeatureExtractor.from_pretrained(model)
+    extractor = read_extractor(model)
 
     def check(name: str, folder: Path, hear: Listener, computed_in: str) -> Measured:
         clips = read_clips(rows, extractor.chunk_length, extractor.mel_filters)

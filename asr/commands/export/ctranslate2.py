@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from ctranslate2.converters import TransformersConverter
 from faster_whisper import WhisperModel
-from transformers import GenerationConfig, WhisperFeatureExtractor
+from transformers import GenerationConfig
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from asr.decoding import MAX_NEW_TOKENS
+from asr.model.whisper import read_extractor
 
 SETTINGS = "transcribe.json"
 
@@ -46,7 +47,7 @@ def convert(model: Path, out: Path, language: str, task: str, quantization: str)
     converter.convert(str(out), quantization=quantization, force=True)
     # faster-whisper does not read processor_config.json, where transformers 5 has the window's length and
     # the number of mel channels.
-    WhisperFeatureExtractor.from_pretrained(model).save_pretrained(out)
+    read_extractor(model).save_pretrained(out)
     _call_multilingual(out / "vocabulary.json")
     settings = json.dumps(_settings(model, language, task), indent=1)
     (out / SETTINGS).write_text(settings + "\n", encoding="utf-8")

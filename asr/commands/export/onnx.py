@@ -19,7 +19,6 @@ from tokenizers import Tokenizer
 from transformers import (
     DynamicCache,
     EncoderDecoderCache,
-    WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
 )
 from transformers.exporters import OnnxConfig, OnnxExporter
@@ -27,7 +26,7 @@ from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from asr.audio.log_mel import log_mel, pad
 from asr.decoding import MAX_NEW_TOKENS
-from asr.model import whisper
+from asr.model import base_model, whisper
 
 ENCODER, DECODER, WITH_PAST = (f"{n}_model.onnx" for n in ("encoder", "decoder", "decoder_with_past"))
 COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
@@ -87,7 +86,7 @@ def convert(model: Path, out: Path, language: str, task: str) -> None:
     """Export a model in float32, with its configuration, tokenizer and feature extractor."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # warnings about packages that are not needed
     out.mkdir(parents=True)
-    loaded = whisper.load_model(model).eval()
+    loaded = base_model.load(base_model.check(model, str(model)), torch.float32)[0].eval()
     config, exporter = loaded.config, OnnxExporter()
 
     def export(module: torch.nn.Module, name: str, inputs: dict, shapes: dict) -> dict:
@@ -120,7 +119,7 @@ def convert(model: Path, out: Path, language: str, task: str) -> None:
 
     for name in COPIED:
         (out / name).write_bytes((model / name).read_bytes())
-    WhisperFeatureExtractor.from_pretrained(model).save_pretrained(out)
+    whisper.read_extractor(model).save_pretrained(out)
     whisper.set_language(loaded, language, task)
     loaded.generation_config.save_pretrained(out)
 
@@ -133,7 +132,7 @@ def load(folder: Path) -> tuple[Callable[[np.ndarray], str], str]:
         onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
         for name in (ENCODER, DECODER, WITH_PAST)
     )
-    extractor = WhisperFeatureExtractor.from_pretrained(folder)
+    extractor = whisper.read_extractor(folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     settings = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
     prompt = _prompt(settings)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import torch
 import transformers
-from safetensors import SafetensorError
-from transformers import GenerationConfig
 
 from asr.commands.transcribe.recordings import Chunk, chunks
 from asr.commands.transcribe.subtitles import Segment
 from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, transcribe
-from asr.model import whisper
+from asr.model import base_model, whisper
+from asr.model.generation import DECODING
+from asr.model.vocabulary import require_language
 
 HELD_S = 3600  # of recordings, whose chunks are sorted into batches together
 logger = logging.getLogger("transcribe")
@@ -24,34 +25,23 @@ class Transcriber:
 
     Raises
     ------
-    ValueError: the model is for English only, does not say its language, or its weights are damaged.
+    ValueError: the model cannot be used (asr/model/base_model.py), or does not say or know its language.
     """
 
     def __init__(self, folder: Path, language: str | None, batch_size: int, num_beams: int) -> None:
-        settings = GenerationConfig.from_pretrained(folder)
-        if not getattr(settings, "is_multilingual", True) or not hasattr(settings, "lang_to_id"):
-            raise ValueError(
-                f"{folder} is not a multilingual model: its generation_config.json lists no languages"
-                " (lang_to_id). whisper-small.en is such a model; take one without .en"
-            )
+        checkpoint = base_model.check(folder, str(folder), keep=DECODING)
+        settings = checkpoint.settings
         language = language or getattr(settings, "language", None)
         if not language:
             raise ValueError(f"{folder} does not say which language it writes: give --language")
         task = getattr(settings, "task", None) or "transcribe"
         self.options = DecodingOptions(language, task, batch_size, MAX_NEW_TOKENS, num_beams)
-        self.processor = whisper.load_processor(folder, language, task)
+        require_language(checkpoint.tokenizer, language)
         transformers.utils.logging.disable_progress_bar()  # of loading weights
-        try:
-            self.model = whisper.load_for_transcription(folder)
-        except SafetensorError as error:
-            raise ValueError(
-                f"the weights in {folder} are damaged ({error}): delete the folder, then run `dvc pull` or"
-                " `dvc repro`, or copy the model again"
-            ) from error
+        model, self.processor = base_model.load(checkpoint, torch.float32)
+        self.model = whisper.to_transcribe(model)
 
-    def cut(
-        self, recording: Path | bytes, chunk_s: float | None, warn: Callable[[str], None]
-    ) -> list[Chunk]:
+    def cut(self, recording: Path | bytes, chunk_s: float | None, warn: Callable[[str], None]) -> list[Chunk]:
         """Cut a recording into chunks of at most `chunk_s` seconds, and at most the model's window.
 
         `warn` is called with what is missing from a truncated recording.
