@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from asr.commands.card import provenance
+from asr import provenance
 from asr.params import Params
 from tests.recipes import REPOSITORY, changed
 

@@ -10,7 +10,8 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from safetensors import safe_open
 
-from asr.commands.card import provenance, record
+from asr import provenance
+from asr.commands.card import record
 from asr.commands.card.record import MODEL, Record
 
 FILE = "README.md"

@@ -24,7 +24,8 @@ def main(argv: list[str]) -> None:
     add_arguments(parser)
     args = parser.parse_args(argv)
 
-    from asr.commands.card import model_card, provenance, record
+    from asr import provenance
+    from asr.commands.card import model_card, record
     from asr.commands.publish import hub
 
     model_card.check_name(args.name)
