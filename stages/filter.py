@@ -47,7 +47,7 @@ def summarize(rows: pd.DataFrame) -> dict:
     return {
         **{role: _size(rows[rows.role == role]) for role in ROLES},
         "dropped": {reason: size["clips"] for reason, size in dropped.items()},
-        "dropped_hours": {reason: size["hours"] for reason, size in dropped.items()},
+        "dropped_hours": {reason: size["hours"] for reason, size in dropped.items() if size["hours"]},
         **(added if len(validated) else {}),
     }
 

@@ -1,8 +1,8 @@
 """Put the fine-tuned model into one folder with all that decides its texts: data/trained/ to data/model/.
 
-The weights and the tokenizer are copies. `generation_config.json` gets the language, the task, the beams and the
-length that `transcribe` uses, so that whoever loads the folder without options reads what was evaluated.
-Apart from `train`, so that another number of beams does not train again.
+The weights and the tokenizer are copies. `generation_config.json` gets the language, the task, the beams and
+the length that `transcribe` uses, so that whoever loads the folder without options gets the texts that were
+evaluated. Apart from `train`, so that another number of beams does not train again.
 
 Run by `dvc repro`, or alone: python -m stages.package
 """

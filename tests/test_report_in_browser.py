@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_report import page  # noqa: F401, a fixture
+from tests.test_report import looped, page  # noqa: F401, fixtures
 
 pytestmark = pytest.mark.browser
 

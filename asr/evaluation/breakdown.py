@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -141,6 +142,7 @@ def looping(table: pd.DataFrame, model: str) -> pd.Series:
     return table[f"hypothesis_{model}"].map(repetition) >= (AS_OFTEN * said).clip(lower=LOOP)
 
 
+@cache
 def repetition(text: str) -> float:
     """Measure how much of a text, once `normalize`d, only repeats what stands right before it.
 
@@ -156,8 +158,10 @@ def repetition(text: str) -> float:
     best = 0.0
     for period in range(1, len(characters) // 2 + 1):
         same = characters[period:] == characters[:-period]
+        if np.count_nonzero(same) < period:
+            continue
         ends = np.flatnonzero(np.diff(same, prepend=False, append=False))
-        copied = (ends[1::2] - ends[::2]).max(initial=0)
+        copied = (ends[1::2] - ends[::2]).max()
         if copied >= period:
             best = max(best, copied**2 / period)
     return best

@@ -139,7 +139,7 @@ class SaveWhatIsEvaluated(TrainerCallback):
 
 
 class RefuseInfiniteLoss(TrainerCallback):
-    """Stop at the first loss that is no number, of training or of validation, which comes before every save."""
+    """Stop at the first loss that is no number: of training, or of the validation that precedes each save."""
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         for name, what in (("loss", "training"), ("eval_loss", "validation")):

@@ -33,9 +33,9 @@ def text(run: Record, language: str | None, licence: str | None, name: str | Non
     ------
     ValueError: the language is unknown, or the hub's library reads other metadata than were written.
     """
-    code, language_name = provenance.language_of(run.params, language)
-    corpus = provenance.corpus_of(run.params)
-    base = provenance.base_of(run.params, run.recipe)
+    code, language_name = provenance.language_of(run.params.download, language)
+    corpus = provenance.corpus_of(run.params.download)
+    base = provenance.base_of(run.params.pretrained, run.recipe)
     licence = provenance.licence_of(base, licence)
     metadata = _metadata(run, corpus, base, code, licence, name)
     environment = jinja2.Environment(
