@@ -55,7 +55,7 @@ def text(run: Record, language: str | None, licence: str | None, name: str | Non
         language=language_name,
         n_parameters=count_parameters(run.recipe / MODEL),
         model=name or MODEL,
-        dropped={reason: clips for reason, clips in run.filter["dropped"].items() if clips},
+        dropped=run.filter["dropped"],
         batch=run.params.train.per_device_train_batch_size
         * run.params.train.gradient_accumulation_steps
         * run.params.train.num_processes,
