@@ -87,10 +87,12 @@ def about(params: Params) -> dict[str, str]:
     """
     token = params.model.language
     language = provenance.name_of_language(params.download) or "not recorded"
+    if language.lower() != token.lower():
+        language += f", under Whisper's token for {token}"
     base = provenance.base_of(params.pretrained, Path())
     corpus = provenance.corpus_of(params.download)
     return {
-        "language": language if language.lower() == token.lower() else f"{language}, under Whisper's token for {token}",
+        "language": language,
         "base model": f"{base.name}, revision {base.revision}" if base.revision else base.name,
         "corpus": f"{corpus.name}: {corpus.detail}",
     }
