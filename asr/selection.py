@@ -24,6 +24,8 @@ REASONS = (
 )
 # Of these a corpus may have thousands, and it is not the clips that are at fault.
 LEAKS = tuple(reason for reason in REASONS if reason.startswith(("speaker_", "sentence_")))
+FEW_VALIDATION_CLIPS, FEW_TEST_CLIPS = 30, 100
+MUCH = 0.1  # of the rows that the corpus has for training
 
 
 def select_rows(
@@ -106,6 +108,46 @@ def drop_long_labels(rows: pd.DataFrame, max_labels: int) -> pd.DataFrame:
     )
     _require_roles(rows)
     return rows
+
+
+def held_out_by(rows: pd.DataFrame) -> str:
+    """Tell what validation does not share with train: "speaker" (and sentence), or only "sentence"."""
+    train, validation = (set(rows.speaker[rows.role == role]) - {""} for role in ("train", "validation"))
+    return "speaker" if validation and not validation & train else "sentence"
+
+
+def warnings(rows: pd.DataFrame) -> list[str]:
+    """Say what makes the figures of a run weak before it is trained: small sets, and much that is lost.
+
+    Parameters
+    ----------
+    rows: as `drop_long_labels` returns them
+    """
+    found, size = [], rows.role.value_counts()
+    if size["validation"] < FEW_VALIDATION_CLIPS:
+        found.append(
+            f"the checkpoint is chosen on {size['validation']} validation clips, which is little more than"
+            " chance: raise filter.validation_fraction"
+        )
+    if held_out_by(rows) == "sentence":
+        found.append(
+            "fewer than two named speakers are left to train on: validation is held out by sentence, and may"
+            " share its speakers with train"
+        )
+    if size["test"] < FEW_TEST_CLIPS:
+        found.append(
+            f"the test set has {size['test']} clips: few of them decide the error rates, and only a large"
+            " difference between two models can be told from chance"
+        )
+    own = rows[rows.split.isin(["train", "validation"])]
+    lost = own.reason[own.reason != ""]
+    if len(lost) > MUCH * len(own):
+        reasons = ", ".join(f"{reason} {clips}" for reason, clips in lost.value_counts().items())
+        found.append(
+            f"{len(lost)} of the corpus' {len(own)} clips to train on ({len(lost) / len(own):.0%}) are"
+            f" dropped: {reasons}"
+        )
+    return found
 
 
 def knows_speakers(rows: pd.DataFrame) -> bool:

@@ -32,7 +32,7 @@ COLUMNS = ("client_id", "path", "sentence")
 TABLES = {"train": "train", "validation": "dev", "test": "test"}
 STAGES = (
     ["download"], ["pretrained"], ["featurize"], ["filter"], ["train"],
-    ["transcribe", "data/model", "data/transcripts/finetuned.jsonl"],
+    ["transcribe", "data/trained", "data/transcripts/finetuned.jsonl"],
 )  # fmt: skip
 ENVIRONMENT = os.environ | {"PYTHONPATH": ".", "GIT_CONFIG_GLOBAL": os.devnull}
 

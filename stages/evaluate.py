@@ -1,7 +1,7 @@
 """Score the transcripts of the pretrained and of the fine-tuned model.
 
 Reads   data/transcripts/pretrained.jsonl, data/transcripts/finetuned.jsonl
-        data/filtered/, data/features/: the sentences that were trained on, the number of validation rows
+        data/filtered/, data/features/: the sentences that were trained on; metrics/filter.json: its warnings
         data/raw/: the clips that the report plays; metrics/*_curve.csv, which it draws
 Writes  metrics/evaluate.json   error rates of both models, with 95 % intervals
         metrics/utterances.csv  what both made of each clip, for git and for `asr compare`
@@ -20,21 +20,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from asr import provenance
 from asr.evaluation import charts, report
 from asr.evaluation.bootstrap import rate_interval, resample, units
 from asr.evaluation.breakdown import runaways, wer_by_parts
 from asr.evaluation.error_counts import RATES, rounded
-from asr.evaluation.summary import summary
+from asr.evaluation.summary import summary, warnings
 from asr.evaluation.transcripts import MODELS, Transcript, read_transcripts, require_same_test_set
 from asr.evaluation.utterance_table import PER_REFERENCE, utterance_table
-from asr.params import load_params
+from asr.params import Params, load_params
 from asr.runtime.errors import report_errors
 from asr.scoring.rates import error_rates
 from asr.tables.csv_text import to_csv
 from asr.tables.shards import read_columns
 
 TRANSCRIPTS = Path("data/transcripts")
-FEATURES, FILTERED = Path("data/features"), Path("data/filtered")
+FEATURES, FILTERED, SELECTION = Path("data/features"), Path("data/filtered"), Path("metrics/filter.json")
 RAW = Path("data/raw")
 TRAINING_CURVE, VALIDATION_CURVE = Path("metrics/training_curve.csv"), Path("metrics/validation_curve.csv")
 METRICS, TABLE = Path("metrics/evaluate.json"), Path("metrics/utterances.csv")
@@ -79,12 +80,31 @@ def read_audio(ids: list[str]) -> dict[str, bytes]:
     return dict(zip(wanted["id"].to_pylist(), wanted["audio"].to_pylist(), strict=True))
 
 
+def about(params: Params) -> dict[str, str]:
+    """Name the run for the report: language, base model and corpus.
+
+    Not its date and its commit, or the same run would not give the same page; the commit comes after it.
+    """
+    token = params.model.language
+    language = provenance.name_of_language(params.download) or "not recorded"
+    if language.lower() != token.lower():
+        language += f", under Whisper's token for {token}"
+    base = provenance.base_of(params.pretrained, Path())
+    corpus = provenance.corpus_of(params.download)
+    return {
+        "language": language,
+        "base model": f"{base.name}, revision {base.revision}" if base.revision else base.name,
+        "corpus": f"{corpus.name}: {corpus.detail}",
+    }
+
+
 def main() -> None:
     params = load_params()
     transcripts = {model: read_transcripts(TRANSCRIPTS / f"{model}.jsonl") for model in MODELS}
     require_same_test_set(transcripts["pretrained"], transcripts["finetuned"])
-    for path, stage in ((FILTERED, "filter"), (TRAINING_CURVE, "train"), (VALIDATION_CURVE, "train")):
+    for path in (FILTERED, SELECTION, TRAINING_CURVE, VALIDATION_CURVE):
         if not path.exists():
+            stage = "filter" if path in (FILTERED, SELECTION) else "train"
             raise FileNotFoundError(f"no {path}: run `dvc repro {stage}` or `dvc pull`")
 
     rates = score(transcripts)
@@ -93,15 +113,19 @@ def main() -> None:
         errors = sum(rates[model][count] for count in ("substitutions", "deletions", "insertions"))
         assert table[f"errors_{model}"].sum() == errors, "the rows add up to the headline"
     sure = intervals(table, params.evaluate.bootstrap_samples, params.evaluate.seed)
-    metrics = {model: rounded(rates[model] | sure[model] | runaways(transcripts[model])) for model in MODELS}
+    metrics = {
+        model: rounded(rates[model] | sure[model] | runaways(table, transcripts[model], model))
+        for model in MODELS
+    }
+    doubts = [*json.loads(SELECTION.read_text(encoding="utf-8"))["warnings"], *warnings(metrics, table)]
     parts = wer_by_parts(table, transcripts["finetuned"], read_training_sentences())
 
     drawn = charts.draw(parts, pd.read_csv(TRAINING_CURVE), pd.read_csv(VALIDATION_CURVE))
     audio = read_audio([id for ids in report.choose(table).values() for id in ids])
-    page = report.render(metrics, table, transcripts, parts["trait"], drawn, audio)
+    page = report.render(metrics, table, transcripts, parts["trait"], drawn, audio, about(params), doubts)
 
     written = {
-        METRICS: json.dumps(metrics, indent=2) + "\n",
+        METRICS: json.dumps(metrics, indent=2, allow_nan=False) + "\n",
         TABLE: to_csv(table),
         REPORT: page,
         **{PARTS / f"{name}.csv": to_csv(rows) for name, rows in parts.items()},
@@ -111,8 +135,7 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
 
-    n_validation = len(pd.read_csv(FILTERED / "validation.csv"))
-    print(summary(metrics, table, n_validation, REPORT))
+    print(summary(metrics, table, doubts, REPORT))
 
 
 if __name__ == "__main__":

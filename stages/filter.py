@@ -25,7 +25,7 @@ from asr.model import vocabulary
 from asr.params import load_params
 from asr.runtime.errors import report_errors
 from asr.scoring.text import has_controls
-from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, select_rows
+from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, held_out_by, select_rows, warnings
 from asr.tables.csv_text import to_csv
 from asr.tables.features import METADATA, PROBLEMS
 from asr.tables.shards import read_columns
@@ -40,28 +40,24 @@ logger = logging.getLogger("filter")
 
 
 def summarize(rows: pd.DataFrame) -> dict:
-    """Count clips and hours of each role, of each reason, and of validated rows; no key ever lacks."""
-    by_reason = {reason: rows[rows.reason == reason] for reason in REASONS}
+    """Count clips and hours of each role, and of each reason for which any were dropped."""
     validated = rows[rows.split == "validated"]
+    added = {"validated": {"added": _size(validated[validated.role != ""]), "refused": _by_reason(validated)}}
+    dropped = _by_reason(rows)
     return {
         **{role: _size(rows[rows.role == role]) for role in ROLES},
-        "dropped": {reason: len(dropped) for reason, dropped in by_reason.items()},
-        "dropped_hours": {reason: _hours(dropped) for reason, dropped in by_reason.items()},
-        "validated": {
-            "added": _size(validated[validated.role != ""]),
-            "refused": {
-                reason: {"clips": len(refused), "hours": _hours(refused)}
-                for reason in REASONS
-                for refused in [validated[validated.reason == reason]]
-            },
-        },
+        "dropped": {reason: size["clips"] for reason, size in dropped.items()},
+        "dropped_hours": {reason: size["hours"] for reason, size in dropped.items() if size["hours"]},
+        **(added if len(validated) else {}),
     }
 
 
-def held_out_by(rows: pd.DataFrame) -> str:
-    """Tell what validation does not share with train: "speaker" (and sentence), or only "sentence"."""
-    train, validation = (set(rows.speaker[rows.role == role]) - {""} for role in ("train", "validation"))
-    return "speaker" if validation and not validation & train else "sentence"
+def _by_reason(rows: pd.DataFrame) -> dict[str, dict]:
+    """Count what was dropped; what never happened has no key, or `dvc exp show` would show a column of it."""
+    dropped = {reason: rows[rows.reason == reason] for reason in REASONS}
+    return {
+        reason: {"clips": len(rows), "hours": _hours(rows)} for reason, rows in dropped.items() if len(rows)
+    }
 
 
 def _size(rows: pd.DataFrame) -> dict:
@@ -130,15 +126,16 @@ def write(rows: pd.DataFrame, tokenizer: WhisperTokenizer, new_tokens: list[voca
 
 
 def report(summary: dict) -> None:
-    """Log what metrics/filter.json holds, without what is zero."""
+    """Log what metrics/filter.json holds."""
     for role in ROLES:
         logger.info("%s: %s", role, summary[role])
-    logger.info("dropped: %s", {reason: n for reason, n in summary["dropped"].items() if n})
-    refused = {reason: size["clips"] for reason, size in summary["validated"]["refused"].items()}
-    refused = {reason: n for reason, n in refused.items() if n}
-    if refused or summary["validated"]["added"]["clips"]:
+    logger.info("dropped: %s", summary["dropped"])
+    if "validated" in summary:
+        refused = {reason: size["clips"] for reason, size in summary["validated"]["refused"].items()}
         logger.info("validated: added %s, refused %s", summary["validated"]["added"], refused)
     logger.info("%s ids a word, pretrained %s", summary["ids_per_word"], summary["ids_per_word_pretrained"])
+    for warning in summary["warnings"]:
+        logger.warning(warning)
 
 
 def main() -> None:
@@ -182,14 +179,10 @@ def main() -> None:
         "with_control_characters": len(odd),
         "ids_per_word": round(vocabulary.ids_per_word(tokenizer, sentences), 3),
         "ids_per_word_pretrained": round(vocabulary.ids_per_word(pretrained, sentences), 3),
+        "warnings": warnings(rows),
     }
     METRICS.parent.mkdir(parents=True, exist_ok=True)
-    METRICS.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    if summary["validation_held_out_by"] == "sentence":
-        logger.warning(
-            "fewer than two named speakers are left to train on: validation is held out by sentence, and may"
-            " share its speakers with train"
-        )
+    METRICS.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     report(summary)
 
 

@@ -1,4 +1,4 @@
-"""Fine-tune the pretrained model: data/{raw,features,filtered,pretrained,tokenizer}/ to data/model/.
+"""Fine-tune the pretrained model: data/{raw,features,filtered,pretrained,tokenizer}/ to data/trained/.
 
 The checkpoint with the best `metric_for_best_model` on the held-out validation rows is kept; the test
 rows are not looked at. A killed run is taken up from its last checkpoint by the next `dvc repro`.
@@ -30,7 +30,7 @@ from asr.training.trainer import WhisperTrainer
 
 RAW, FEATURES, FILTERED = Path("data/raw"), Path("data/features"), Path("data/filtered")
 PRETRAINED, TOKENIZER = Path("data/pretrained"), Path("data/tokenizer")
-OUT, METRICS = Path("data/model"), Path("metrics")
+OUT, METRICS = Path("data/trained"), Path("metrics")
 SOFTWARE = ("torch", "transformers", "accelerate", "peft", "numpy", "soxr")  # what steps depend on
 logger = logging.getLogger("train")
 
@@ -79,10 +79,7 @@ def curves(history: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def write_figures(state: TrainerState, folder: Path) -> dict:
     """Write a finished training's curves and what they end in; returns the latter."""
-    folder.mkdir(parents=True, exist_ok=True)
     training_curve, validation_curve = curves(state.log_history)
-    training_curve.to_csv(folder / "training_curve.csv", index=False)
-    validation_curve.to_csv(folder / "validation_curve.csv", index=False)
     best = validation_curve.set_index("step").loc[state.best_global_step]
     figures = {
         "steps": state.global_step,
@@ -91,7 +88,11 @@ def write_figures(state: TrainerState, folder: Path) -> dict:
         "best_step": state.best_global_step,
         "validation": {name: round(float(value), 2) for name, value in best.items()},
     }
-    (folder / "train.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(figures, indent=2, allow_nan=False) + "\n"  # before anything is written
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.json").write_text(text, encoding="utf-8")
+    training_curve.to_csv(folder / "training_curve.csv", index=False)
+    validation_curve.to_csv(folder / "validation_curve.csv", index=False)
     return figures
 
 

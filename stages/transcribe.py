@@ -54,7 +54,7 @@ def write_transcripts(path: Path, rows: Dataset, hypotheses: list[Hypothesis]) -
             row["duration_s"] = round(row["duration_s"], 3)
             row["reference"] = row.pop("sentence")
             line = {**row, "hypothesis": heard.text, "n_ids": heard.n_ids, "hit_limit": heard.hit_limit}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
     part.replace(path)
 
 

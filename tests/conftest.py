@@ -76,7 +76,8 @@ def finished(once):
         recipe = Recipe(root, {})
         recipe.python = sys.executable  # a true one, once for every stage
         recipe.output = {
-            stage: recipe.run(stage) for stage in ("download", "pretrained", "featurize", "filter", "train")
+            stage: recipe.run(stage)
+            for stage in ("download", "pretrained", "featurize", "filter", "train", "package")
         }
         for name, model in (("pretrained", "data/pretrained"), ("finetuned", "data/model")):
             recipe.output[name] = recipe.run("transcribe", model, f"data/transcripts/{name}.jsonl")

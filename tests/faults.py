@@ -29,7 +29,7 @@ from tests.provoke import PAGE, Case
 from tests.repositories import build
 
 STAGES = [
-    "download", "pretrained", "featurize", "filter", "train", "transcribe@pretrained",
+    "download", "pretrained", "featurize", "filter", "train", "package", "transcribe@pretrained",
     "transcribe@finetuned", "evaluate",
 ]  # fmt: skip
 ENDURING = {"train.max_steps": 8}  # a checkpoint every 2 steps

@@ -6,7 +6,7 @@ import pytest
 from asr.evaluation.breakdown import (
     DURATION_S,
     TIMES_SEEN,
-    loops,
+    looping,
     lower_edges,
     runaways,
     times_seen,
@@ -86,31 +86,52 @@ def test_nothing_known_of_speakers_leaves_a_header(table) -> None:
     assert found.empty and list(found) == list(wer_by_trait(table, CLIPS))
 
 
+PHRASE = "e allora disse che nessuno di loro avrebbe più rivisto la casa sul fiume dove,"  # 78 characters
+LONG = "މާލެ އަކީ ދިވެހިރާއްޖޭގެ ވެރިރަށެވެ. އެއީ އެންމެ ގިނަ މީހުން ދިރިއުޅޭ ރަށެވެ "
+
+
+def heard(reference: str, hypothesis: str) -> pd.DataFrame:
+    clips = [transcript("1", reference=reference, hypothesis=hypothesis)]
+    return utterance_table({"pretrained": clips, "finetuned": clips})
+
+
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("reference", "hypothesis", "expected"),
     [
-        ("ހަތަރު ހަތަރު ހަތަރު ހަތަރު", True),
-        ("މާލެ އަކީ މާލެ އަކީ މާލެ އަކީ މާލެ އަކީ ރަށެއް", True),
-        ("އައައައައައައަ", True),  # within a word
-        ("谢谢谢谢谢谢谢谢", True),
-        ("ހަތަރު ހަތަރު ހަތަރު", False),
-        ("މަޑު މަޑުން", False),
-        ("1000000", False),
-        ("", False),
+        ("ހަތަރު", "ހަތަރު ހަތަރު ހަތަރު ހަތަރު", True),
+        ("މާލެ", "މާލެ އަކީ މާލެ އަކީ މާލެ އަކީ މާލެ އަކީ ރަށެއް", True),
+        ("", "އައައައައައއަ", True),  # within a word
+        ("谢", "谢谢谢谢谢谢谢谢", True),
+        (PHRASE, f"{PHRASE} " * 18 + PHRASE[:37], True),
+        (LONG, LONG * 2, True),  # no more of it fits into 444 ids
+        ("no", "no " * 200, True),
+        ("no no no no", "no " * 200, True),  # said four times
+        ("no no no no", "no no no no no", False),
+        (f"{PHRASE} {PHRASE}", f"{PHRASE} {PHRASE}", False),
+        ("ހަތަރު", "ހަތަރު ހަތަރު ހަތަރު", False),
+        ("މަޑު", "މަޑު މަޑުން", False),
+        ("a million", "1000000", False),
+        (PHRASE, PHRASE, False),
+        ("ރަށް", "", False),
     ],
 )
-def test_loops(text: str, expected: bool) -> None:
-    assert loops(text) is expected
+def test_looping(reference: str, hypothesis: str, expected: bool) -> None:
+    assert list(looping(heard(reference, hypothesis), "finetuned")) == [expected]
 
 
 def test_runaways() -> None:
-    chant = "ހޭ ހޭ ހޭ ހޭ"
-    found = runaways(
-        [
-            transcript("1", reference="މާލެ", hypothesis="މާލެ މާލެ މާލެ މާލެ", hit_limit=True),
-            transcript("2", reference=chant, hypothesis=chant),  # said so
-            transcript("3", reference="ބަސް", hypothesis=""),
-            transcript("4", reference="…", hypothesis="ބަސް!"),
-        ]
-    )
-    assert found == {"looping_hypotheses": 1, "limit_hits": 1, "length_ratio": (19 + 11 + 4) / (4 + 11 + 4)}
+    chant = "ހޭ ހޭ ހޭ ހޭ ހޭ ހޭ"
+    clips = [
+        transcript("1", reference="މާލެ", hypothesis="މާލެ މާލެ މާލެ މާލެ", hit_limit=True),
+        transcript("2", reference=chant, hypothesis=chant),  # said so
+        transcript("3", reference="ބަސް", hypothesis=""),
+        transcript("4", reference="…", hypothesis="ބަސް!"),
+    ]
+    table = utterance_table({"pretrained": clips, "finetuned": clips})
+    assert runaways(table, clips, "finetuned") == {
+        "looping_hypotheses": 1,
+        "wer_without_loops": pytest.approx(100 * 2 / 7),  # one word missing, one too many
+        "limit_hits": 1,
+        "length_ratio": (19 + 17 + 4) / (4 + 17 + 4),
+    }
+    assert "wer_without_loops" not in runaways(table[:1], clips[:1], "finetuned")  # of no clip at all

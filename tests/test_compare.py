@@ -147,6 +147,8 @@ def repository(tmp_path_factory) -> Path:
     (root / "sample/metrics").mkdir(parents=True)
     (root / "sample/params.yaml").write_text((REPOSITORY / "sample/params.yaml").read_text())
     git(root, "init", "-b", "main")
+    git(root, "commit", "--allow-empty", "-m", "before the first run")
+    git(root, "tag", "first")
     for tag, hypotheses in (("v1", WORSE), ("v2", BETTER)):
         path = root / "sample/metrics/utterances.csv"
         path.write_text(to_csv(table(hypotheses, copies=10)), encoding="utf-8")
@@ -206,7 +208,8 @@ def test_the_working_tree_as_markdown(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["nowhere"], "show nowhere:./metrics/utterances.csv: fatal"),
+        (["nowhere"], "nowhere is no revision and no experiment of"),
+        (["first"], "first has no metrics/utterances.csv: no run was committed there. Commit this one"),
         (["v1", "--recipe", "../elsewhere"], "params.yaml"),
     ],
 )

@@ -31,16 +31,20 @@ def test_what_was_done_before_is_taken_from_the_cache(repository):
     assert repository.run("git", "status", "--porcelain") == ""
 
 
-def test_the_graph_has_the_seven_stages(repository):
+def test_the_graph_has_all_stages(repository):
     graph = repository.run("dvc", "dag", "--dot")
-    for stage in "download pretrained featurize filter train transcribe evaluate".split():
+    for stage in "download pretrained featurize filter train package transcribe evaluate".split():
         assert stage in graph
 
 
 @pytest.mark.parametrize(
     ("change", "stages"),
     [
-        ({"train.learning_rate": 2e-5}, ["evaluate", "train", "transcribe@finetuned"]),
+        ({"train.learning_rate": 2e-5}, ["evaluate", "package", "train", "transcribe@finetuned"]),
+        (
+            {"transcribe.num_beams": 2},
+            ["evaluate", "package", "transcribe@finetuned", "transcribe@pretrained"],
+        ),
         ({"evaluate.seed": 99}, ["evaluate"]),
     ],
     ids=str,

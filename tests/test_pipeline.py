@@ -18,6 +18,7 @@ STAGES = {
 IMPORTS = {
     "runtime": set(),
     "params": set(),
+    "provenance": set(),
     "tables": set(),
     "audio": set(),
     "scoring": set(),

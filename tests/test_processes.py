@@ -215,7 +215,7 @@ def test_two_processes_train_as_one_that_accumulates(alone, shared):
         curves = [pd.read_csv(folder / "metrics" / name) for folder in (one, two)]
         pd.testing.assert_frame_equal(*curves, rtol=1e-4)
         assert len(curves[0]) >= 3
-    weights, others = (load_file(folder / "data/model/model.safetensors") for folder in (one, two))
+    weights, others = (load_file(folder / "data/trained/model.safetensors") for folder in (one, two))
     start = load_file(one / "data/pretrained/model.safetensors")
     moved = {name: (weights[name] - start[name]).abs().max() for name in start}
     assert max(moved.values()) > 1e-3
@@ -234,7 +234,7 @@ def test_a_killed_training_of_two_processes_ends_as_an_undisturbed_one(tmp_path,
     assert "resuming from" in recipe.run("train")
     for file in ("metrics/training_curve.csv", "metrics/validation_curve.csv", "metrics/train.json"):
         assert (recipe.folder / file).read_text() == (shared[0].folder / file).read_text()
-    model = "data/model/model.safetensors"
+    model = "data/trained/model.safetensors"
     assert (recipe.folder / model).read_bytes() == (shared[0].folder / model).read_bytes()
 
 

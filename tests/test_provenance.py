@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from asr.commands.card import provenance
+from asr import provenance
 from asr.params import Params
 from tests.recipes import REPOSITORY, changed
 
@@ -26,24 +26,24 @@ def params(**changes):
     ],
 )
 def test_the_language_of_a_release(locale, expected):
-    assert provenance.language_of(params(download__locale=locale), None) == expected
+    assert provenance.language_of(params(download__locale=locale).download, None) == expected
 
 
 def test_the_language_that_is_given_goes_before():
-    assert provenance.language_of(params(), "ckb") == ("ckb", "Central Kurdish")
+    assert provenance.language_of(params().download, "ckb") == ("ckb", "Central Kurdish")
 
 
 @pytest.mark.parametrize("given", ["dhivehi", "Dhivehi", "xx", "d", "", "dv\nlicense: mit"])
 def test_what_is_no_language(given):
     with pytest.raises(ValueError, match="ISO 639 code"):
-        provenance.language_of(params(download__source="folder"), given)
+        provenance.language_of(params(download__source="folder").download, given)
 
 
 @pytest.mark.parametrize("source", ["hub", "folder"])
 def test_a_corpus_that_does_not_say_its_language(source):
     """The locale in params.yaml is Common Voice's, and model.language may be a relative's."""
     with pytest.raises(ValueError, match=f"download.source={source} is not recorded: give .*--language dv"):
-        provenance.language_of(params(download__source=source), None)
+        provenance.language_of(params(download__source=source).download, None)
 
 
 HUB = "mozilla-foundation/common_voice_"
@@ -60,7 +60,7 @@ HUB = "mozilla-foundation/common_voice_"
     ],
 )
 def test_an_archive(archive, name, hub_id):
-    corpus = provenance.corpus_of(params(download__archive=archive))
+    corpus = provenance.corpus_of(params(download__archive=archive).download)
     kind = "common_voice" if "cv-corpus" in archive else "archive"
     assert corpus.name.startswith(name)
     assert (corpus.hub_id, corpus.type, corpus.config) == (hub_id, hub_id or kind, "dv")
@@ -70,25 +70,27 @@ def test_an_archive(archive, name, hub_id):
 
 
 def test_an_archive_that_was_not_checked():
-    assert "sha256" not in provenance.corpus_of(params(download__archive_sha256=None)).detail
+    assert "sha256" not in provenance.corpus_of(params(download__archive_sha256=None).download).detail
 
 
 def test_a_dataset_on_the_hub():
     hub = {"hub__dataset": "google/fleurs", "hub__config": "dv_mv", "hub__revision": "a" * 40}
     changes = {f"download__{key}": value for key, value in hub.items()}
-    corpus = provenance.corpus_of(params(download__source="hub", **changes))
+    corpus = provenance.corpus_of(params(download__source="hub", **changes).download)
     assert (corpus.hub_id, corpus.type, corpus.config) == ("google/fleurs", "google/fleurs", "dv_mv")
     assert corpus.url == "https://huggingface.co/datasets/google/fleurs" and "a" * 40 in corpus.detail
 
 
 def test_recordings_of_one_s_own_do_not_tell_where_they_lie():
-    corpus = provenance.corpus_of(params(download__source="folder", download__folder__path="/home/me/island"))
+    own = params(download__source="folder", download__folder__path="/home/me/island")
+    corpus = provenance.corpus_of(own.download)
     assert "island" in corpus.name and "/home" not in str(corpus)
     assert corpus.hub_id is None
 
 
 def test_the_data_collective_s_page_is_an_address_whatever_the_dataset_is_called():
-    corpus = provenance.corpus_of(params(download__source="mdc", download__mdc__dataset="a) [b](c/d"))
+    odd = params(download__source="mdc", download__mdc__dataset="a) [b](c/d")
+    corpus = provenance.corpus_of(odd.download)
     assert corpus.url == "https://mozilladatacollective.com/datasets/a%29%20%5Bb%5D%28c%2Fd"
 
 
@@ -103,7 +105,8 @@ def test_the_data_collective_s_page_is_an_address_whatever_the_dataset_is_called
 )
 def test_a_base_model(tmp_path, name, revision, hub_id, shown):
     (tmp_path / "there/it-is").mkdir(parents=True)
-    base = provenance.base_of(params(pretrained__name=name, pretrained__revision=revision), tmp_path)
+    pretrained = params(pretrained__name=name, pretrained__revision=revision).pretrained
+    base = provenance.base_of(pretrained, tmp_path)
     assert (base.hub_id, base.name) == (hub_id, shown)
 
 

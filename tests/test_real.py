@@ -79,7 +79,7 @@ def test_a_real_model_gets_better_on_a_real_corpus(tmp_path):
             "train.dataloader_num_workers": 0,
         }
     )
-    for stage in ("download", "pretrained", "featurize", "filter", "train"):
+    for stage in ("download", "pretrained", "featurize", "filter", "train", "package"):
         recipe.run(stage)
     recipe.run("transcribe", "data/pretrained", "data/transcripts/pretrained.jsonl")
     recipe.run("transcribe", "data/model", "data/transcripts/finetuned.jsonl")

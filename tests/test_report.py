@@ -39,18 +39,34 @@ def transcripts(count: int) -> dict[str, list[Transcript]]:
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    both = transcripts(40)
+    return render(transcripts(40))
+
+
+def render(both: dict[str, list[Transcript]]) -> str:
     table = utterance_table(both)
     interval = dict.fromkeys(("wer_ci95_low", "wer_ci95_high", "cer_ci95_low", "cer_ci95_high"), 12.345)
     rates = {
-        model: error_rates(TEXTS * 10, [c.hypothesis for c in both[model]]) | interval | runaways(both[model])
+        model: error_rates([c.reference for c in both[model]], [c.hypothesis for c in both[model]])
+        | interval
+        | runaways(table, both[model], model)
         for model in MODELS
     }
     parts = wer_by_parts(table, both["finetuned"], TEXTS)
     training = pd.DataFrame({"step": [25, 50], "loss": [2.0, 1.0]})
     drawn = charts.draw(parts, training, training.assign(wer=[50.0, 40.0]))
     audio = {c.id: clip("MP3") for c in both["finetuned"]}
-    return report.render(rates, table, both, parts["trait"], drawn, audio)
+    about = {"language": "Dhivehi", "base model": "openai/whisper-small", "corpus": "<i>Common Voice</i>"}
+    return report.render(rates, table, both, parts["trait"], drawn, audio, about, ["7 validation clips"])
+
+
+@pytest.fixture(scope="module")
+def looped() -> str:
+    """A page of Italian, of no known speakers, in which both models loop in the first of two clips."""
+    clips = [
+        c.model_copy(update={"speaker": "", "reference": "perché no", "hypothesis": heard})
+        for c, heard in zip(transcripts(2)["finetuned"], ("perché" * 240, "perché no"), strict=True)
+    ]
+    return render({"pretrained": [clips[0]] * 2, "finetuned": clips})
 
 
 def test_choose() -> None:
@@ -126,3 +142,25 @@ def test_all_utterances_and_intervals_are_there(page: str) -> None:
     assert len(re.findall("<tr data-errors=", page)) == 40
     assert page.count("<small>12.35 to 12.35</small>") + page.count("<small>12.34 to 12.34</small>") == 4
     assert page.count("<audio ") == 24
+
+
+def test_the_run_is_named_and_its_weak_points_are_said(page: str) -> None:
+    head = page[page.index("<h1>") : page.index("<main>")]
+    for text in ("Dhivehi", "openai/whisper-small", "&lt;i&gt;Common Voice&lt;/i&gt;", "7 validation clips"):
+        assert text in head
+    assert "word error rate" in head and "character error rate" in head
+
+
+def test_vowel_signs_are_spoken_of_where_there_are_any(page: str, looped: str) -> None:
+    assert "vowel signs" in page and "vowel signs" not in looped
+
+
+def test_no_speakers_no_chart_of_them(page: str, looped: str) -> None:
+    assert page.count("<figure") == 5 and looped.count("<figure") == 4
+    assert "WER by speaker" not in looped
+
+
+def test_loops_are_named_and_left_out_beside(page: str, looped: str) -> None:
+    assert "fine-tuned model that loop: <bdi>000</bdi>." in looped and "model that loop" not in page
+    row = looped[looped.index("WER without the hypotheses that loop") :].split("</tr>")[0]
+    assert row.count("none left") == 1 and ">0.00</td>" in row  # pretrained: all loop

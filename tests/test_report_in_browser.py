@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_report import page  # noqa: F401, a fixture
+from tests.test_report import looped, page  # noqa: F401, fixtures
 
 pytestmark = pytest.mark.browser
 
@@ -91,3 +91,19 @@ def test_words_of_right_to_left_text_run_to_the_left(run) -> None:
         window.result = words.map((word) => word.getBoundingClientRect().left);
     """)
     assert places[0] > places[1]
+
+
+def test_a_looped_word_hides_no_column(looped, tmp_path):  # noqa: F811
+    """A word of 1,440 characters breaks into lines."""
+    (tmp_path / "looped.html").write_text(looped, encoding="utf-8")
+    script = """
+        const tables = ["words", "utterances"].map((id) => document.getElementById(id));
+        const inside = tables.map((table) => table.scrollWidth <= table.parentElement.clientWidth);
+        const width = (table, cell) => table.rows[1].cells[cell].clientWidth;
+        window.result = [...inside, width(tables[0], 0) > 100, width(tables[1], 7) > 150];
+    """
+    done = subprocess.run(
+        [sys.executable, BROWSER, tmp_path / "looped.html", f"(() => {{{script}}})()", "1280"],
+        capture_output=True, text=True, timeout=600, check=True,
+    )  # fmt: skip
+    assert all(json.loads(done.stdout)["result"]), done.stdout

@@ -65,7 +65,7 @@ def test_other_errors_are_left_as_they_are(tmp_path, model, processor):
 
 def outputs(recipe):
     figures = ("train.json", "training_curve.csv", "validation_curve.csv")
-    files = [*recipe.folder.glob("data/model/*"), *(recipe.folder / "metrics" / name for name in figures)]
+    files = [*recipe.folder.glob("data/trained/*"), *(recipe.folder / "metrics" / name for name in figures)]
     return {file.name: file.read_bytes() for file in files}
 
 

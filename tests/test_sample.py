@@ -10,6 +10,7 @@ import pytest
 
 from tests.recipes import REPOSITORY
 from tests.repositories import ENVIRONMENT
+from tests.test_stages import heard_by_transformers, lines
 
 DVC = [sys.executable, "-m", "dvc"]
 
@@ -31,6 +32,13 @@ def test_what_make_sample_wrote():
     )
     assert "Data and pipelines are up to date." in status.stdout, status.stdout + status.stderr
     check(REPOSITORY / "sample")
+
+
+@pytest.mark.sample
+def test_the_saved_model_alone_gives_all_texts_that_were_scored():
+    transcripts = lines(REPOSITORY / "sample/data/transcripts/finetuned.jsonl")
+    heard = heard_by_transformers(REPOSITORY / "sample")
+    assert heard == [transcript["hypothesis"] for transcript in transcripts] and len(heard) >= 100
 
 
 @pytest.mark.slow

@@ -259,7 +259,7 @@ def test_half_precision_on_a_cpu_is_refused(monkeypatch, precision):
 
 
 def test_a_loss_that_is_no_number_stops_training(tmp_path):
-    with pytest.raises(ValueError, match="the loss is nan at step 2: lower train.learning_rate"):
+    with pytest.raises(ValueError, match="training loss is nan at step 2: lower train.learning_rate"):
         trained(tmp_path, learning_rate=1e30)
 
 
@@ -269,3 +269,12 @@ def test_events_for_tensorboard_are_written_on_request(tmp_path, monkeypatch):
     assert not (tmp_path / "runs").exists()
     trained(tmp_path / "board", report_to="tensorboard")
     assert list((tmp_path / "runs").glob("events*"))
+
+
+@pytest.mark.parametrize("metric", ["wer", "loss"])
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path, metric):
+    """The first step's own loss is finite: only the validation after it tells."""
+    changes = {"max_steps": 1, "eval_steps": 1, "save_steps": 1, "metric_for_best_model": metric}
+    with pytest.raises(ValueError, match="validation loss is nan at step 1: lower train.learning_rate"):
+        trained(tmp_path, learning_rate=1e38, **changes)
+    assert not list(tmp_path.glob("checkpoint-*"))

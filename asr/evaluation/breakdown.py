@@ -1,8 +1,8 @@
 """Where the errors are: word error rates of parts of the test set, and hypotheses that ran away."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,8 @@ DURATION_S = (0, 2, 4, 6, 8, 10)
 WORDS = (0, 3, 6, 9, 12, 15)
 TIMES_SEEN = (0, 1, 5, 20, 100)
 
-# A text loops where something of up to 40 characters stands four times in a row, and more than a few
-# characters are filled by that: "1000000" is a number.
-_REPEATED = re.compile(r"(.{1,40}?)\1{3,}")
-_LOOP_CHARACTERS = 8
+LOOP = 40  # `repetition` of a text that loops: a word five times in a row, 14 characters thrice, 40 twice
+AS_OFTEN = 4  # times the reference's `repetition`: twice as often as was said
 
 
 def wer_by_parts(
@@ -106,27 +104,64 @@ def wer_by_trait(table: pd.DataFrame, transcripts: list[Transcript]) -> pd.DataF
     return pd.concat(parts, ignore_index=True)
 
 
-def runaways(transcripts: list[Transcript]) -> dict[str, float | int]:
+def runaways(table: pd.DataFrame, transcripts: list[Transcript], model: str) -> dict[str, float | int]:
     """Count hypotheses that got out of hand, and compare their length with that of the references.
+
+    Parameters
+    ----------
+    table: as asr/evaluation/utterance_table.py has it
+    transcripts: of this model, in the table's order
 
     Returns
     -------
-    looping_hypotheses: repeat something four times in a row and more, where the reference does not
+    looping_hypotheses: repeat themselves, as `looping` tells
+    wer_without_loops: percent, of the other clips; there is no such key if these have no reference word
     limit_hits: were cut at `transcribe.max_new_tokens` ids
     length_ratio: characters of all hypotheses per character of the references, once `normalize`d
     """
-    hypotheses = [normalize(transcript.hypothesis) for transcript in transcripts]
-    references = [normalize(transcript.reference) for transcript in transcripts]
-    return {
-        "looping_hypotheses": sum(
-            loops(hypothesis) and not loops(reference)
-            for hypothesis, reference in zip(hypotheses, references, strict=True)
-        ),
+    loops = looping(table, model)
+    rest = table[~loops]
+    found = {"looping_hypotheses": int(loops.sum())}
+    if rest.reference_words.sum():
+        found["wer_without_loops"] = float(100 * rest[f"errors_{model}"].sum() / rest.reference_words.sum())
+    hypotheses = sum(len(normalize(transcript.hypothesis)) for transcript in transcripts)
+    return found | {
         "limit_hits": sum(transcript.hit_limit for transcript in transcripts),
-        "length_ratio": sum(map(len, hypotheses)) / sum(map(len, references)),
+        "length_ratio": hypotheses / sum(len(normalize(transcript.reference)) for transcript in transcripts),
     }
 
 
-def loops(text: str) -> bool:
-    """Tell whether something stands four times in a row in a `normalize`d text."""
-    return any(len(match[0]) >= _LOOP_CHARACTERS for match in _REPEATED.finditer(text + " "))
+def looping(table: pd.DataFrame, model: str) -> pd.Series:
+    """Tell of each clip whether a model's hypothesis repeats itself, and the reference does not.
+
+    Parameters
+    ----------
+    table: as asr/evaluation/utterance_table.py has it
+    """
+    said = table.reference.map(repetition)
+    return table[f"hypothesis_{model}"].map(repetition) >= (AS_OFTEN * said).clip(lower=LOOP)
+
+
+@cache
+def repetition(text: str) -> float:
+    """Measure how much of a text, once `normalize`d, only repeats what stands right before it.
+
+    Returns
+    -------
+    The largest product of the characters that are copied and the times that they are copied: of "la la la la"
+    (3 characters, copied three times) 9 · 3. Nothing counts that is not copied whole once.
+
+    The length of what is repeated has no limit. Compression ratios, which Whisper's own decoding looks at,
+    depend on the length of the text and on the bytes of its script.
+    """
+    characters = np.frombuffer(f"{normalize(text)} ".encode("utf-32-le"), dtype=np.uint32)
+    best = 0.0
+    for period in range(1, len(characters) // 2 + 1):
+        same = characters[period:] == characters[:-period]
+        if np.count_nonzero(same) < period:
+            continue
+        ends = np.flatnonzero(np.diff(same, prepend=False, append=False))
+        copied = (ends[1::2] - ends[::2]).max()
+        if copied >= period:
+            best = max(best, copied**2 / period)
+    return best

@@ -41,7 +41,7 @@ def draw(parts: dict[str, pd.DataFrame], training: pd.DataFrame, validation: pd.
 
     Returns
     -------
-    SVG, by the names of their files in metrics/parts/
+    SVG, by the names of their files in metrics/parts/; none by speaker where no speakers are known
     """
     duration, words, seen = (parts[name] for name in ("duration", "words", "times_seen"))
     return {
@@ -51,7 +51,7 @@ def draw(parts: dict[str, pd.DataFrame], training: pd.DataFrame, validation: pd.
         "times_seen": wer_by_part(
             seen, whole_ranges(TIMES_SEEN), "times that the sentence's rarest word was trained on"
         ),
-        "speaker": wer_by_speaker(parts["speaker"]),
+        **({"speaker": wer_by_speaker(parts["speaker"])} if len(parts["speaker"]) else {}),
     }
 
 
@@ -103,7 +103,7 @@ def wer_by_speaker(rows: pd.DataFrame) -> str:
     with matplotlib.rc_context(_STYLE | {"axes.grid.axis": "both"}):
         figure = Figure((4.4, 4.0), layout="constrained")
         axes = figure.subplots()
-        highest = max(rows.wer_pretrained.max(), rows.wer_finetuned.max(), 1) if len(rows) else 1
+        highest = max(rows.wer_pretrained.max(), rows.wer_finetuned.max(), 1)
         axes.plot([0, highest], [0, highest], "--", color=INK, linewidth=1, label="no change")
         axes.scatter(rows.wer_pretrained, rows.wer_finetuned, color=COLORS["finetuned"], alpha=0.7)
         axes.set(xlabel="pretrained WER, %", ylabel="fine-tuned WER, %", xlim=(0, None), ylim=(0, None))

@@ -15,8 +15,10 @@ from markupsafe import Markup
 
 from asr.audio.decode import decode
 from asr.evaluation.alignment import Step, align, character_name, confusions, readable
+from asr.evaluation.breakdown import looping
 from asr.evaluation.charts import LABELS, inline
 from asr.evaluation.transcripts import MODELS, Transcript
+from asr.scoring.text import normalize
 
 CONFUSED = 15  # rows of each table of confusions
 EXAMPLES = 8  # utterances of each kind
@@ -110,6 +112,8 @@ def render(
     traits: pd.DataFrame,
     charts: dict[str, str],
     audio: dict[str, bytes],
+    about: dict[str, str],
+    doubts: list[str],
 ) -> str:
     """Render the report.
 
@@ -121,6 +125,8 @@ def render(
     traits: as `asr.evaluation.breakdown.wer_by_trait` has it
     charts: SVG, by name, as `asr.evaluation.charts.draw` has them
     audio: encoded clips of the utterances that `choose` chooses, by id
+    about: what the run is of: its language, its base model, its corpus
+    doubts: warnings that a reader of the figures has to know
     """
     heard = transcripts["finetuned"]
     pairs = [clip.reference for clip in heard], [clip.hypothesis for clip in heard]
@@ -137,7 +143,7 @@ def render(
     environment.globals |= {"readable": readable, "character_name": character_name}
     return environment.get_template("report.html.j2").render(
         metrics={LABELS[model]: metrics[model] for model in MODELS},
-        charts={title: Markup(inline(charts[name])) for name, title in _TITLES.items()},
+        charts={title: Markup(inline(charts[name])) for name, title in _TITLES.items() if name in charts},
         traits=traits.to_dict("records"),
         words=confusions(*pairs, CONFUSED).to_dict("records"),
         letters=confusions(*mistaken_pairs, CONFUSED, jiwer.process_characters).to_dict("records"),
@@ -145,5 +151,9 @@ def render(
             kind: examples(table, transcripts, audio, ids) for kind, ids in choose(table).items() if ids
         },
         utterances=table.to_dict("records"),
+        loops={LABELS[model]: list(table.id[looping(table, model)]) for model in MODELS},
+        has_marks=any(unicodedata.category(c).startswith("M") for c in normalize(" ".join(table.reference))),
+        about=about,
+        doubts=doubts,
         speakers=table.speaker[table.speaker != ""].nunique(),
     )

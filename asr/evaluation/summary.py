@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
-FEW_VALIDATION_CLIPS = 30
+from asr.evaluation.breakdown import looping
+
 WIDE = 10.0  # points between the ends of a WER's 95 % interval
 MOST = 0.5  # of all word errors
+NAMED = 5  # looping clips
 
 
 def summary(
-    metrics: dict[str, dict[str, float | int]], table: pd.DataFrame, n_validation: int, report: Path
+    metrics: dict[str, dict[str, float | int]], table: pd.DataFrame, doubts: list[str], report: Path
 ) -> str:
     """Lay out the error rates of both models, what limits them, and the next commands.
 
@@ -18,7 +20,7 @@ def summary(
     ----------
     metrics: as in metrics/evaluate.json
     table: as asr/evaluation/utterance_table.py has it
-    n_validation: rows that the checkpoint was chosen on
+    doubts: what limits the figures: the filter's warnings, and those of `warnings`
     """
     before, after = metrics["pretrained"], metrics["finetuned"]
     size = f"{len(table)} clips, {after['reference_words']} words, {_speakers(table)} speakers"
@@ -26,7 +28,7 @@ def summary(
         "",
         f"test set: {size}; pretrained → fine-tuned, with 95 % intervals:",
         *(f"  {rate.upper()}  {_rate(before, rate)} → {_rate(after, rate)}" for rate in ("wer", "cer")),
-        *(f"warning: {text}" for text in warnings(metrics, table, n_validation)),
+        *(f"warning: {text}" for text in doubts),
         f"report: {report.resolve()} (open it in a browser)",
         "next: `git add . && git commit` keeps the figures; `asr demo` tries the model; after another run,"
         " `asr compare HEAD` tells whether it is better",
@@ -34,8 +36,8 @@ def summary(
     return "\n".join(lines)
 
 
-def warnings(metrics: dict[str, dict[str, float | int]], table: pd.DataFrame, n_validation: int) -> list[str]:
-    """List what a reader of the figures has to know: small sets, and a single clip that decides."""
+def warnings(metrics: dict[str, dict[str, float | int]], table: pd.DataFrame) -> list[str]:
+    """List what limits the figures: wide intervals, loops, and a single clip that decides."""
     after, found = metrics["finetuned"], []
     low, high = after["wer_ci95_low"], after["wer_ci95_high"]
     if high - low > WIDE:
@@ -47,11 +49,13 @@ def warnings(metrics: dict[str, dict[str, float | int]], table: pd.DataFrame, n_
         found.append(
             "fewer than two speakers are known: the intervals are drawn from utterances, and too narrow"
         )
-    if n_validation < FEW_VALIDATION_CLIPS:
-        found.append(
-            f"the checkpoint was chosen on {n_validation} validation clips, which is little more than"
-            " chance: raise filter.validation_fraction"
-        )
+    loops = list(table.id[looping(table, "finetuned")])
+    if loops:
+        named = ", ".join([*loops[:NAMED], *["…"] * (len(loops) > NAMED)])
+        text = f"the fine-tuned model repeats itself in {len(loops)} of {len(table)} clips: {named}"
+        if "wer_without_loops" in after:
+            text += f"; without them its WER is {after['wer_without_loops']:.2f} %"
+        found.append(text)
     errors = table.errors_finetuned
     if errors.sum() and errors.max() > MOST * errors.sum():
         found.append(

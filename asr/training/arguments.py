@@ -139,11 +139,14 @@ class SaveWhatIsEvaluated(TrainerCallback):
 
 
 class RefuseInfiniteLoss(TrainerCallback):
-    """Stop at the first loss that is no number: nothing after it is worth computing."""
+    """Stop at the first loss that is no number: of training, or of the validation that precedes each save."""
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        if not math.isfinite((logs or {}).get("loss", 0)):
-            raise ValueError(
-                f"the loss is {logs['loss']} at step {state.global_step}:"
-                " lower train.learning_rate, or set train.precision to fp32"
-            )
+        for name, what in (("loss", "training"), ("eval_loss", "validation")):
+            loss = (logs or {}).get(name, 0)
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"the {what} loss is {loss} at step {state.global_step}: lower train.learning_rate, raise"
+                    " train.warmup_steps, or set train.precision to fp32. No model is written; checkpoints of"
+                    " earlier steps stay"
+                )

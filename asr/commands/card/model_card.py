@@ -10,7 +10,8 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from safetensors import safe_open
 
-from asr.commands.card import provenance, record
+from asr import provenance
+from asr.commands.card import record
 from asr.commands.card.record import MODEL, Record
 
 FILE = "README.md"
@@ -32,9 +33,9 @@ def text(run: Record, language: str | None, licence: str | None, name: str | Non
     ------
     ValueError: the language is unknown, or the hub's library reads other metadata than were written.
     """
-    code, language_name = provenance.language_of(run.params, language)
-    corpus = provenance.corpus_of(run.params)
-    base = provenance.base_of(run.params, run.recipe)
+    code, language_name = provenance.language_of(run.params.download, language)
+    corpus = provenance.corpus_of(run.params.download)
+    base = provenance.base_of(run.params.pretrained, run.recipe)
     licence = provenance.licence_of(base, licence)
     metadata = _metadata(run, corpus, base, code, licence, name)
     environment = jinja2.Environment(
@@ -54,7 +55,7 @@ def text(run: Record, language: str | None, licence: str | None, name: str | Non
         language=language_name,
         n_parameters=count_parameters(run.recipe / MODEL),
         model=name or MODEL,
-        dropped={reason: clips for reason, clips in run.filter["dropped"].items() if clips},
+        dropped=run.filter["dropped"],
         batch=run.params.train.per_device_train_batch_size
         * run.params.train.gradient_accumulation_steps
         * run.params.train.num_processes,

@@ -21,13 +21,14 @@ MODEL = "data/model"
 METRICS = {name: f"metrics/{name}.json" for name in ("filter", "train", "evaluate")}
 CURVE = "metrics/validation_curve.csv"
 STAGES = (
-    *("download", "pretrained", "featurize", "filter", "train"),
+    *("download", "pretrained", "featurize", "filter", "train", "package"),
     *("transcribe@pretrained", "transcribe@finetuned", "evaluate"),
 )
 # Outputs that a card describes, by stage. In the workspace they have to be as dvc.lock records them.
 DESCRIBED = {
     "filter": [METRICS["filter"]],
-    "train": [MODEL, METRICS["train"], CURVE],
+    "train": [METRICS["train"], CURVE],
+    "package": [MODEL],
     "evaluate": [METRICS["evaluate"]],
 }
 # train reads single files of data/filtered; dvc.lock has their checksums only there.
@@ -72,7 +73,7 @@ def read(recipe: Path) -> Record:
         recipe=recipe,
         params=_params(stages),
         curve=pd.read_csv(recipe / CURVE),
-        model_md5=_md5s(stages, "train", "outs")[MODEL],
+        model_md5=_md5s(stages, "package", "outs")[MODEL],
         commit=_git(recipe, "log", "-1", "--format=%H", "--", "dvc.lock") or None,
         uncommitted=_uncommitted(recipe),
         origin=_origin(recipe),

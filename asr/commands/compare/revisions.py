@@ -32,9 +32,14 @@ def read_table(recipe: Path, revision: str | None) -> pd.DataFrame:
         raise ValueError(f"{len(commits)} experiments are called {revision}: name one by its commit")
     if commits:
         return read_table(recipe, commits[0])
+    if _git(recipe, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").returncode == 0:
+        raise ValueError(
+            f"{revision} has no {recipe / TABLE}: no run was committed there. Commit this one (`git add . &&"
+            " git commit`); after the next run, `asr compare HEAD` tells whether that is better"
+        )
     raise ValueError(
-        f"{' '.join(shown.args)}: {shown.stderr.decode(errors='replace').strip()}. Expected a revision,"
-        f" or an experiment's name, with {TABLE}: see `git log -- {recipe / TABLE}` and `dvc exp list`"
+        f"{revision} is no revision and no experiment of the git repository of {recipe.resolve()}: see"
+        " `git log`, `git branch --all` and `dvc exp list`"
     )
 
 

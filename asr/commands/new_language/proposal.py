@@ -26,8 +26,8 @@ PROCESSOR = ["*.json", "*.txt"]  # a checkpoint's files without its weights
 NEWEST = "yue"  # the only language that large-v3 and large-v3-turbo have and the others lack
 HEAD = """\
 {title}, written by `asr new-language`; README.md beside it has the findings.
-Every key is required, unknown keys are refused. To change one for a single run:
-`dvc exp run -S train.max_steps=4000`."""
+Every key is required, unknown keys are refused. `dvc exp run -S train.max_steps=4000` changes one here
+and runs; `git restore params.yaml` takes it back."""
 logger = logging.getLogger("new-language")
 
 

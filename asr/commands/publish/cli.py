@@ -24,7 +24,8 @@ def main(argv: list[str]) -> None:
     add_arguments(parser)
     args = parser.parse_args(argv)
 
-    from asr.commands.card import model_card, provenance, record
+    from asr import provenance
+    from asr.commands.card import model_card, record
     from asr.commands.publish import hub
 
     model_card.check_name(args.name)
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> None:
     files, others = hub.choose(args.recipe / arguments.MODEL)
     upload = hub.Upload(args.name, files, text, args.public, args.tag)
     hub.show(upload, others)
-    base = provenance.base_of(run.params, run.recipe)
+    base = provenance.base_of(run.params.pretrained, run.recipe)
     obstacles = hub.obstacles(run, provenance.licence_of(base, args.license))
     if not args.yes:
         print(f"\n{text}")

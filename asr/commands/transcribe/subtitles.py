@@ -28,7 +28,7 @@ def as_json(name: str, segments: list[Segment]) -> str:
             {"start_s": round(s.start_s, 3), "end_s": round(s.end_s, 3), "text": s.text} for s in segments
         ],
     }
-    return json.dumps(transcript, ensure_ascii=False) + "\n"
+    return json.dumps(transcript, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def srt(name: str, segments: list[Segment]) -> str:

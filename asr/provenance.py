@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from iso639 import Language, LanguageNotFoundError
 
-from asr.params import Params
+from asr.params import Download, Pretrained
 
 RELEASE = re.compile(r"cv-corpus-(\d+)\.(\d+)(-delta)?-\d{4}-\d{2}-\d{2}")
 LAST_ON_THE_HUB = 17  # Common Voice's last release there: mozilla-foundation/common_voice_17_0
@@ -40,7 +40,7 @@ class Base:
     hub_id: str | None
 
 
-def language_of(params: Params, given: str | None) -> tuple[str, str]:
+def language_of(download: Download, given: str | None) -> tuple[str, str]:
     """Return a corpus' language: its ISO 639-1 code, or else its 639-3 code, and its English name.
 
     A Common Voice release has a locale; for other corpora the language has to be `given`. `model.language`
@@ -50,7 +50,6 @@ def language_of(params: Params, given: str | None) -> tuple[str, str]:
     ------
     ValueError: the language is not given, or there is no such code.
     """
-    download = params.download
     from_locale = download.locale if download.source in ("archive", "mdc", "sample") else None
     code = given or from_locale
     if not code:
@@ -70,9 +69,16 @@ def language_of(params: Params, given: str | None) -> tuple[str, str]:
     return found.part1 or found.part3, found.name
 
 
-def corpus_of(params: Params) -> Corpus:
+def name_of_language(download: Download) -> str | None:
+    """Return the English name of a corpus' language, or None if its source does not record it."""
+    try:
+        return language_of(download, None)[1]
+    except ValueError:
+        return None
+
+
+def corpus_of(download: Download) -> Corpus:
     """Describe the corpus that a run trained on."""
-    download = params.download
     if download.source == "archive":
         return _release(download.archive, download.archive_sha256, download.locale)
     if download.source == "mdc":
@@ -139,9 +145,9 @@ def _release(archive: str, sha256: str | None, locale: str) -> Corpus:
     )
 
 
-def base_of(params: Params, recipe: Path) -> Base:
+def base_of(pretrained: Pretrained, recipe: Path) -> Base:
     """Describe the checkpoint that a run started from. The path of a local folder stays private."""
-    name, revision = params.pretrained.name, params.pretrained.revision
+    name, revision = pretrained.name, pretrained.revision
     of_a_folder = (recipe / name).is_dir() or len(revision or "") == 64 or not ON_THE_HUB.fullmatch(name)
     return Base(Path(name).name if of_a_folder else name, revision, None if of_a_folder else name)
 
