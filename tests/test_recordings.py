@@ -122,6 +122,11 @@ def test_what_is_no_audio_is_refused(data):
         read(data)
 
 
+def test_an_empty_file_is_called_empty():
+    with pytest.raises(ValueError, match="^the file is empty$"):
+        read(b"")
+
+
 def test_a_pause_always_parts_two_sentences_and_the_second_begins_at_once():
     said = [1.1, 0.7, 2.0, 1.3]  # seconds; any two would fit the window
     silence = np.full(round(0.6 * SECOND), 1e-4, np.float32)

@@ -71,4 +71,5 @@ def main(argv: list[str]) -> None:
             sys.stdout.write(header + text)
             sys.stdout.flush()
     if n_failed:
-        raise ValueError(f"{n_failed} of {len(found)} recordings could not be read; the others are done")
+        others = "; the others are done" if n_failed < len(found) else ""
+        raise ValueError(f"{n_failed} of {len(found)} recordings could not be read{others}")

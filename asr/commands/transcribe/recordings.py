@@ -98,7 +98,8 @@ def _open(file: BinaryIO) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(file)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: it is called .raw
-        hint = damage.format_hint(_ends(file))
+        data = _ends(file)
+        hint = damage.format_hint(data) if data else "the file is empty"
         raise ValueError(hint or f"not decodable: {damage.reason(error)}") from error
 
 

@@ -69,7 +69,9 @@ class Transcriber:
         """Transcribe pieces, of one recording or of several, sorted into batches."""
         spoken = [piece.features for piece in pieces if piece.features is not None]
         lengths = [features.shape[1] for features in spoken]
-        heard = transcribe(self.model, self.processor, lengths, spoken.__getitem__, self.options)
+        heard = []
+        if spoken:
+            heard = transcribe(self.model, self.processor, lengths, spoken.__getitem__, self.options)
         texts = (" ".join(hypothesis.text.splitlines()) for hypothesis in heard)  # a cue ends at a blank line
         return [
             Segment(*(place / SAMPLE_RATE for place in p.heard), "" if p.features is None else next(texts))
