@@ -19,6 +19,7 @@ from asr.commands.transcribe.subtitles import Segment
 from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, transcribe
 from asr.model import whisper
 from asr.runtime import disk
+from asr.runtime.terminal import visible
 
 HELD = 8  # batches of pieces, held and sorted together: bounds the memory, however long a recording is
 logger = logging.getLogger("transcribe")
@@ -72,7 +73,7 @@ class Transcriber:
         heard = []
         if spoken:
             heard = transcribe(self.model, self.processor, lengths, spoken.__getitem__, self.options)
-        texts = (" ".join(hypothesis.text.splitlines()) for hypothesis in heard)  # a cue ends at a blank line
+        texts = (visible(" ".join(h.text.splitlines())) for h in heard)  # a cue ends at a blank line
         return [
             Segment(*(place / SAMPLE_RATE for place in p.heard), "" if p.features is None else next(texts))
             for p in pieces
