@@ -81,7 +81,7 @@ def run(address, demo):
 def heard(transcribers, recording: bytes) -> dict[str, str]:  # noqa: F811
     """Return the text of each model, as `asr transcribe` gives it."""
     return {
-        name: plain("", model.hear([model.cut(recording, None, print)])[0]).strip()
+        name: plain("", model.hear(list(model.cut(io.BytesIO(recording), None, print)))).strip()
         for name, model in transcribers.items()
     }
 

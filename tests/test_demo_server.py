@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from asr.audio.log_mel import SAMPLE_RATE
 from asr.commands.demo import server as demo_server
 from asr.commands.demo.cli import open_port
 from asr.commands.demo.server import Demo, serve
-from asr.commands.transcribe.recordings import Chunk
+from asr.commands.transcribe.recordings import Piece
 from asr.commands.transcribe.subtitles import Segment, plain
 from asr.commands.transcribe.transcriber import Transcriber, transcripts
 from asr.params import SampleSource
@@ -112,6 +113,14 @@ def test_a_recording_that_is_too_large_is_refused(client, monkeypatch):
     assert client.post("/transcribe", data=b"x" * 10).status_code == 415
 
 
+def test_a_recording_that_is_too_long_is_refused(client, monkeypatch):
+    monkeypatch.setattr(demo_server, "MAX_MINUTES", 2)
+    silence = {s: encoded(np.zeros(s * 16_000, np.float32), 16_000, format="FLAC") for s in (120, 121)}
+    assert client.post("/transcribe", data=silence[120]).status_code == 200
+    refused = client.post("/transcribe", data=silence[121])
+    assert refused.status_code == 413 and "more than 2 minutes is too long for this page" in refused.text
+
+
 def test_compare_marks_texts(client):
     texts = {"pretrained": "a <b>", "finetuned": "a c"}
     found = client.post("/compare", data=json.dumps({**texts, "reference": ""})).json
@@ -179,8 +188,20 @@ def test_every_answer_keeps_the_browser_to_this_server(client, path):
     assert parts["script-src"] == parts["connect-src"] == "'self'"
 
 
+def test_nothing_is_heard_for_a_client_that_has_gone(transcribers, long_speech):
+    ours, theirs = socket.socketpair()
+    demo = Demo(transcribers, "")
+    states = demo.transcribe(long_speech, ours)
+    assert [next(states)["model"] for _ in range(2)] == ["pretrained", "finetuned"]
+    theirs.close()
+    with pytest.raises(ConnectionAbortedError):
+        next(states)
+    with pytest.raises(ConnectionAbortedError):
+        demo.transcribe(long_speech, ours)
+
+
 class Slow:
-    """In place of a Transcriber: every recording has `count` chunks."""
+    """In place of a Transcriber: every recording has `count` pieces."""
 
     options = SimpleNamespace(batch_size=1)
 
@@ -188,12 +209,12 @@ class Slow:
         self.count, self.heard = count, 0
 
     def cut(self, recording, chunk_s, warn):
-        return [Chunk(number, number + 1, None) for number in range(self.count)]
+        return [Piece(n * SAMPLE_RATE, (n + 1) * SAMPLE_RATE, (0, 0), None) for n in range(self.count)]
 
-    def hear(self, cut):
+    def hear(self, pieces):
         self.heard += 1
         time.sleep(0.01)
-        return [[Segment(chunk.start_s, chunk.end_s, "x" * 1000) for chunk in chunks] for chunks in cut]
+        return [Segment(0, 0, "x" * 1000) for _ in pieces]
 
 
 def test_a_model_of_a_shorter_window_is_heard_to_its_end():

@@ -213,7 +213,7 @@ def test_a_table_survives_reading(scored: Recipe) -> None:
 
 
 def test_texts_that_look_like_something_else_survive(tmp_path: Path) -> None:
-    texts = ["null", "NA", "0012", "1e5", '"a", b', "\x00", "TRUE", ""]
+    texts = ["null", "NA", "0012", "1e5", '"a", b', "TRUE", ""]
     rows = [transcript("finetuned", "a.mp3") | {"id": f"{i}", "hypothesis": x} for i, x in enumerate(texts)]
     transcripts = read_transcripts(write(tmp_path, "finetuned", rows))
     table = utterance_table({"pretrained": transcripts, "finetuned": transcripts})

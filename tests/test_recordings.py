@@ -1,3 +1,4 @@
+import io
 import re
 
 import numpy as np
@@ -17,6 +18,17 @@ SECOND = SAMPLE_RATE
 
 def refuse(missing):
     raise AssertionError(f"a whole recording is taken for one that is cut off: {missing}")
+
+
+def read(recording, warn=refuse):
+    """Decode a file, or the bytes of one."""
+    recording = io.BytesIO(recording) if isinstance(recording, bytes) else recording
+    return np.concatenate(list(recordings.read(recording, warn)))
+
+
+def pieces(samples, window_s=30):
+    data = encoded(samples, SECOND, format="WAV", subtype="FLOAT")
+    return list(recordings.pieces(io.BytesIO(data), window_s, MEL_FILTERS, refuse))
 
 
 def in_blocks(samples, size=50_000):
@@ -64,7 +76,7 @@ def test_a_stream_is_what_the_stages_decode(rate, channels, kind, tmp_path):
     (tmp_path / "recording").write_bytes(data)
     expected = resample(*decode(data))
     for recording in (data, tmp_path / "recording"):
-        found = np.concatenate(list(recordings.read(recording, refuse)))
+        found = read(recording)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -72,18 +84,32 @@ def test_a_stream_is_what_the_stages_decode(rate, channels, kind, tmp_path):
 def test_a_short_recording_has_the_features_of_the_stages():
     samples = speechlike(2 * SECOND)
     samples[SECOND : SECOND + SECOND // 2] = 0  # a pause, at which a longer one would be cut
-    data = encoded(samples, SECOND, format="WAV", subtype="FLOAT")
-    (chunk,) = recordings.chunks(data, 3, MEL_FILTERS, refuse)
-    assert (chunk.start_s, chunk.end_s) == (0, 2)
-    np.testing.assert_array_equal(chunk.features, log_mel(samples, MEL_FILTERS).astype(np.float16))
+    (piece,) = pieces(samples, 3)
+    assert (piece.start, piece.end) == (0, 2 * SECOND)
+    np.testing.assert_array_equal(piece.features, log_mel(samples, MEL_FILTERS).astype(np.float16))
 
 
 def test_silence_is_not_listened_to():
-    samples = np.concatenate([speechlike(3 * SECOND), np.zeros(9 * SECOND, np.float32)])
-    chunks = list(recordings.chunks(encoded(samples, SECOND, format="WAV"), 3, MEL_FILTERS, refuse))
-    assert chunks[0].features is not None and chunks[-1].features is None
-    assert chunks[-1].end_s == 12
-    assert [chunk.start_s for chunk in chunks[1:]] == [chunk.end_s for chunk in chunks[:-1]]
+    found = pieces(np.concatenate([speechlike(3 * SECOND), np.zeros(9 * SECOND, np.float32)]), 3)
+    assert found[0].features is not None and found[-1].features is None
+    assert found[-1].end == 12 * SECOND
+    assert [piece.start for piece in found[1:]] == [piece.end for piece in found[:-1]]
+
+
+@pytest.mark.parametrize("noise", [0, 1e-3], ids=["silence", "noise"])
+@pytest.mark.parametrize(("start_s", "length_s"), [(0, 2), (13, 2), (28, 2), (9, 0.3)])
+def test_a_piece_says_where_something_is_heard(noise, start_s, length_s):
+    samples = noise * np.random.default_rng(0).standard_normal(30 * SECOND).astype(np.float32)
+    said = speechlike(round(length_s * SECOND))
+    samples[start_s * SECOND : start_s * SECOND + len(said)] += said
+    (piece,) = pieces(samples)
+    expected = (max(0, start_s - 0.1), min(30, start_s + length_s + 0.1))
+    assert np.array(piece.heard) / SECOND == pytest.approx(expected, abs=0.06)
+
+
+def test_what_does_not_change_in_loudness_is_heard_from_its_start_to_its_end():
+    (piece,) = pieces(0.1 * np.random.default_rng(0).standard_normal(4 * SECOND).astype(np.float32))
+    assert piece.heard == (0, 4 * SECOND)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +119,12 @@ def test_silence_is_not_listened_to():
 )
 def test_what_is_no_audio_is_refused(data):
     with pytest.raises(ValueError, match="not decodable"):
-        list(recordings.read(data, refuse))
+        read(data)
+
+
+def test_an_empty_file_is_called_empty():
+    with pytest.raises(ValueError, match="^the file is empty$"):
+        read(b"")
 
 
 def test_a_pause_always_parts_two_sentences_and_the_second_begins_at_once():
@@ -108,10 +139,10 @@ def test_a_pause_always_parts_two_sentences_and_the_second_begins_at_once():
 @pytest.mark.parametrize("is_file", [False, True])
 def test_of_a_recording_that_is_cut_off_the_rest_is_kept_and_it_is_said(kind, is_file, tmp_path):
     data = encoded_as(kind, seconds=70)
-    whole = np.concatenate(list(recordings.read(data, refuse)))
+    whole = read(data)
     (tmp_path / "recording").write_bytes(cut := data[: int(0.52 * len(data))])
     said = []
-    found = np.concatenate(list(recordings.read(tmp_path / "recording" if is_file else cut, said.append)))
+    found = read(tmp_path / "recording" if is_file else cut, said.append)
     seconds = len(found) / SECOND
     assert seconds == pytest.approx(0.52 * 70, abs=3)
     if kind in ("wav", "flac", "mp3"):
@@ -125,13 +156,13 @@ def test_of_a_recording_that_is_cut_off_the_rest_is_kept_and_it_is_said(kind, is
 
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_a_stream_of_unknown_length_is_whole(kind):
-    found = np.concatenate(list(recordings.read(without_length(kind, seconds=40), refuse)))
+    found = read(without_length(kind, seconds=40))
     assert len(found) / SECOND == pytest.approx(40, abs=0.01)
 
 
 def test_a_stream_of_unknown_length_that_breaks_off_is_said():
     data, said = without_length("flac", seconds=40), []
-    found = np.concatenate(list(recordings.read(data[: len(data) // 2], said.append)))
+    found = read(data[: len(data) // 2], said.append)
     assert len(found) / SECOND == pytest.approx(20, abs=2)
     assert re.fullmatch(rf"{len(found) / SECOND:.1f} s are there, then: .*lost sync", *said)
 
@@ -147,14 +178,14 @@ def test_a_stream_of_unknown_length_that_breaks_off_is_said():
 def test_why_a_file_cannot_be_read_is_said(tmp_path, name, data, message):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ValueError, match=re.escape(message)):
-        list(recordings.read(tmp_path / name, refuse))
+        read(tmp_path / name)
 
 
 def test_why_the_rest_of_a_damaged_recording_is_missing_is_said():
     data, said = bytearray(encoded_as("flac", seconds=70)), []
     third = len(data) // 3
     data[third : third + 500] = bytes(500)
-    seconds = len(np.concatenate(list(recordings.read(bytes(data), said.append)))) / SECOND
+    seconds = len(read(bytes(data), said.append)) / SECOND
     assert 0 < seconds < 60
     assert re.fullmatch(rf"{seconds:.1f} s are there of 70\.0 s, then: .*flac.*", *said)
 
@@ -177,4 +208,4 @@ def with_header(at, value):
 )
 def test_a_header_that_cannot_be_right_is_refused(data, message):
     with pytest.raises(ValueError, match=message):
-        list(recordings.read(data, refuse))
+        read(data)

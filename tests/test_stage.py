@@ -35,6 +35,15 @@ def test_a_defect_keeps_its_traceback(defect):
         defect()
 
 
+def test_what_is_foreign_moves_no_cursor(tmp_path):
+    foreign = "a\x1b[2J\x9b\u202e\rb\tc\nd"
+    script = f"with report_errors('featurize', stage=False):\n    import logging\n    name = {foreign!r}\n"
+    script += "    print(name); logging.getLogger('asr').info(name); raise OSError(name)"
+    shown = "a\\x1b[2J\\x9b\\u202e\\rb\tc\nd\n"
+    output, errors = start(tmp_path, script).communicate()
+    assert (output, errors) == (shown, f"asr: {shown}featurize: {shown}")
+
+
 def test_the_script_exits_with_one_and_logs_its_own_progress_only(tmp_path):
     script = (
         "import logging; from asr.runtime.errors import report_errors\n"

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -66,6 +67,24 @@ def test_a_stage_has_torch_loaded_with_threads_that_spin_briefly():
     """libgomp itself says what it goes by, once it is loaded."""
     run = python("-m", "stages.transcribe", "--help", OMP_DISPLAY_ENV="verbose")
     assert "GOMP_SPINCOUNT = '1000'" in run.stderr
+
+
+@pytest.mark.parametrize("module", ["stages.train", "asr"])
+def test_ctrl_c_during_the_imports_ends_with_one_line(module):
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", module],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts what it puts into the background deaf to Ctrl+C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    next(line for line in process.stderr if "| asr" in line)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    said = [line for line in errors.splitlines() if not line.startswith("import time:")]
+    assert (process.returncode, said) == (130, ["interrupted"])
 
 
 @pytest.mark.parametrize(

@@ -40,30 +40,50 @@ def test_a_named_pipe_is_a_recording_and_standard_input_is_one_once(tmp_path):
         find(["-", "a.wav", "-"])
 
 
-@pytest.mark.parametrize("names", [["a.wav", "a.mp3"], ["x/a.wav", "y/a.wav"], ["stdin.wav", None]], ids=str)
-def test_two_recordings_of_one_name_are_refused(tmp_path, names):
-    found = [name and tmp_path / name for name in names]
-    with pytest.raises(ValueError, match="two recordings are called (a|stdin): write them to different"):
-        outputs(found, tmp_path, "txt")
+@pytest.mark.parametrize(
+    ("names", "written"),
+    [
+        (["."], ["x/a.txt", "x/y/a.txt", "z/b.c.txt"]),
+        (["x"], ["a.txt", "y/a.txt"]),
+        (["x/a.wav", "x/y/a.mp3", "-"], ["a.txt", "y/a.txt", "stdin.txt"]),
+        (["x", "z"], ["x/a.txt", "x/y/a.txt", "z/b.c.txt"]),
+        (["x/y", "../here/z/b.c.flac"], ["x/y/a.txt", "z/b.c.txt"]),
+        (["x/y/a.mp3"], ["a.txt"]),
+    ],
+    ids=str,
+)
+def test_folders_are_kept_below_the_deepest_that_holds_all_that_is_named(
+    tmp_path, monkeypatch, names, written
+):
+    monkeypatch.chdir(touched(tmp_path / "here", "x/a.wav", "x/y/a.mp3", "z/b.c.flac"))
+    out = tmp_path / "out"
+    assert outputs(names, find(names), out, "txt") == [out / name for name in written]
+
+
+@pytest.mark.parametrize("names", [["a.wav", "a.mp3"], ["stdin.wav", "-"], ["a.wav", "."]], ids=str)
+def test_two_recordings_of_one_name_in_one_folder_are_refused(tmp_path, monkeypatch, names):
+    monkeypatch.chdir(touched(tmp_path, "a.wav", "a.mp3", "stdin.wav"))
+    with pytest.raises(ValueError, match=r"would all be .*\.txt: rename them, or write them to different"):
+        outputs(names, find(names), tmp_path, "txt")
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "/proc/1"])
 def test_where_nothing_can_be_written_is_refused(tmp_path, out):
     touched(tmp_path, "file")
     with pytest.raises(ValueError, match="no file can be written in"):
-        outputs([None], tmp_path / out, "txt")
+        outputs(["-"], [None], tmp_path / out, "txt")
 
 
 def test_a_folder_to_write_to_is_made_and_empty(tmp_path):
-    assert outputs([None], tmp_path / "a/b", "vtt") == [tmp_path / "a/b/stdin.vtt"]
+    assert outputs(["-"], [None], tmp_path / "a/b", "vtt") == [tmp_path / "a/b/stdin.vtt"]
     assert list((tmp_path / "a/b").iterdir()) == []
 
 
 def test_a_file_is_written_as_a_whole_or_not_at_all(tmp_path):
-    file = tmp_path / ("x" * 251 + ".srt")  # as long as names can be
+    file = tmp_path / "below" / ("x" * 251 + ".srt")  # as long as names can be
     write(file, "old\n", "strict")
     with pytest.raises(UnicodeEncodeError):
         write(file, "new \udcff", "strict")
-    assert file.read_text() == "old\n" and list(tmp_path.iterdir()) == [file]
+    assert file.read_text() == "old\n" and list(file.parent.iterdir()) == [file]
     write(file, "new \udcff", "surrogateescape")
     assert file.read_bytes() == b"new \xff"

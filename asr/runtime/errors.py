@@ -9,12 +9,13 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-from asr.runtime import disk, locks, memory, secrets
+import asr
+from asr.runtime import disk, locks, memory, secrets, terminal
 
 CODE = Path(__file__).resolve().parent.parent.parent  # holds asr/ and stages/
 HELD = "ASR_STAGE_HELD"  # set for the processes that a stage starts: it holds the lock for them
@@ -25,23 +26,30 @@ LAUNCHED = "TORCHELASTIC_ERROR_FILE"  # set by torchrun: where a process leaves 
 def report_errors(name: str, stage: bool = True) -> Iterator[None]:
     """Log progress to stderr; end on an expected error with one message and exit code 1.
 
+    What is printed and logged has its control characters escaped, because names and texts may have any.
     Expected are an `OSError`, a full disk, memory that ran out, a killed worker, and a `ValueError` that our
     own code raises. Everything else is a defect and keeps its traceback. Ctrl+C ends with exit code 130. A
     stage waits for another run of itself in the same folder. A command whose reader has gone, as in
     `asr compare | head`, ends without a message.
     """
-    logging.basicConfig(format="%(name)s: %(message)s")
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(terminal.Formatter("%(name)s: %(message)s"))
+    logging.basicConfig(handlers=[to_stderr])
     for ours in (name, "asr"):
         logging.getLogger(ours).setLevel(logging.INFO)
     _end_workers_with_us()
     try:
+        if signal.getsignal(signal.SIGINT) is asr.end_while_importing:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         # Outside of a recipe's folder a stage is about to say so.
-        with _alone(name) if stage and Path("params.yaml").exists() else nullcontext():
+        alone = _alone(name) if stage and Path("params.yaml").exists() else nullcontext()
+        with redirect_stdout(terminal.Output(sys.stdout)), alone:
             try:
                 yield
             finally:  # argparse leaves with SystemExit
                 sys.stdout.flush()
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))  # a second one does not wait
         again = "`dvc repro` goes on" if stage else "what is written is whole"
         logging.getLogger(name).info("interrupted: %s", again)
         _end(128 + signal.SIGINT)
@@ -129,7 +137,7 @@ def _end(status: str | int) -> NoReturn:
     except OSError:  # Python would try again at exit, and print a traceback
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(status, str):
-        status = secrets.redacted(status)
+        status = terminal.visible(secrets.redacted(status))
         if LAUNCHED in os.environ:
             report = json.dumps({"message": status, "time_ns": time.time_ns()})
             Path(os.environ[LAUNCHED]).write_text(report, encoding="utf-8")

@@ -1,17 +1,17 @@
 """Tables as text, for the files that are committed."""
 
-import csv
+import re
 
 import pandas as pd
+
+# Less tab and line feed: C0, delete and C1, and what turns the direction of the text around it.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def to_csv(table: pd.DataFrame) -> str:
     """Write a table as CSV with unix line ends; `pandas.read_csv` reads the same texts.
 
-    Before Python 3.13, a lone carriage return is written without quotation marks and then read as the end
-    of a row. A table with such a text has quotation marks around all of its texts.
+    Control characters are written as escapes, such as `\\x1b`: people look at committed tables in terminals.
     """
     text = table.to_csv(index=False, lineterminator="\n")
-    if "\r" in text:
-        return table.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    return text
+    return CONTROL.sub(lambda control: ascii(control[0])[1:-1], text)

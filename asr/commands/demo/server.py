@@ -4,6 +4,7 @@ A recording stays in memory until it is answered. A Content-Security-Policy keep
 anything from elsewhere, and requests that come from other sites are refused.
 """
 
+import io
 import json
 import logging
 import socket
@@ -14,19 +15,28 @@ from itertools import zip_longest
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, NotFound, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    Forbidden,
+    HTTPException,
+    NotFound,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
+from asr.audio.log_mel import SAMPLE_RATE
 from asr.commands.demo import texts
-from asr.commands.transcribe.recordings import Chunk
+from asr.commands.transcribe.recordings import Piece
 from asr.commands.transcribe.subtitles import plain
 from asr.commands.transcribe.transcriber import Transcriber
 from asr.evaluation import report
 
-BATCH_SIZE = 8  # chunks between two reports of progress
+BATCH_SIZE = 8  # pieces between two reports of progress
 NUM_BEAMS = 1
-MAX_BYTES = 512 * 2**20  # of a recording: 4.6 hours as the page records it
+MAX_BYTES = 512 * 2**20  # of a recording
+MAX_MINUTES = 60  # of a recording: its features stay in memory, 58 MB for a model of 80 mel channels
 REPORT_CSS = Path(report.__file__).parent / "templates/report.css"  # the demo looks like the report
 FILES = {
     "/report.css": (REPORT_CSS, "text/css"),
@@ -93,47 +103,53 @@ class Demo:
                 file, mimetype = FILES[path]
                 return Response(file.read_bytes(), mimetype=mimetype)
             case "POST", "/transcribe":
-                progress = self.transcribe(request.get_data(cache=False))
+                recording = request.get_data(cache=False)
+                progress = self.transcribe(recording, request.environ.get("werkzeug.socket"))
                 lines = (json.dumps(state) + "\n" for state in progress)
                 return Response(lines, mimetype="application/x-ndjson")
             case "POST", "/compare":
                 return Response(json.dumps(self.compare(request.get_data())), mimetype="application/json")
         raise NotFound(f"There is no {request.path} here.")
 
-    def transcribe(self, recording: bytes) -> Iterator[dict]:
+    def transcribe(self, recording: bytes, client: socket.socket | None) -> Iterator[dict]:
         """Transcribe with both models in turns; yields the progress of each, and its text so far.
 
         Raises
         ------
         UnsupportedMediaType: not audio. This is raised at the call, before the first iteration.
+        RequestEntityTooLarge: longer than MAX_MINUTES; likewise.
+        ConnectionAbortedError: the client has gone.
         """
         missing: dict[str, list[str]] = {name: [] for name in self.transcribers}
         try:
-            cut = {
-                name: transcriber.cut(recording, None, missing[name].append)
+            pieces = {
+                name: transcriber.cut(io.BytesIO(recording), None, missing[name].append)
                 for name, transcriber in self.transcribers.items()
             }
+            cut = {name: _within_limit(of_it, client) for name, of_it in pieces.items()}
         except ValueError as error:
             raise UnsupportedMediaType(f"This recording cannot be read: {error}") from error
-        turns = zip_longest(*(self._hear(name, chunks) for name, chunks in cut.items()))
+        turns = zip_longest(*(self._hear(name, pieces, client) for name, pieces in cut.items()))
         return (
             state | {"missing": "".join(missing[state["model"]])} for turn in turns for state in turn if state
         )
 
-    def _hear(self, name: str, chunks: list[Chunk]) -> Iterator[dict]:
+    def _hear(self, name: str, pieces: list[Piece], client: socket.socket | None) -> Iterator[dict]:
         """Transcribe with one model, a batch at a time."""
         transcriber, heard, took_s = self.transcribers[name], [], 0.0
         size = transcriber.options.batch_size
-        for first in range(0, len(chunks), size):
+        for first in range(0, len(pieces), size):
             with self.at_work:
+                _require(client)
                 started = time.perf_counter()
-                heard += transcriber.hear([chunks[first : first + size]])[0]
+                batch = pieces[first : first + size]
+                heard += transcriber.hear(batch)
                 took_s += time.perf_counter() - started
             yield {
                 "model": name,
                 "text": plain("", heard).strip(),
-                "heard_s": heard[-1].end_s,
-                "of_s": chunks[-1].end_s,
+                "heard_s": batch[-1].end / SAMPLE_RATE,
+                "of_s": pieces[-1].end / SAMPLE_RATE,
                 "took_s": took_s,
             }
 
@@ -150,6 +166,30 @@ class Demo:
             raise BadRequest(str(error)) from error
         heard = {"pretrained": asked.pretrained, "finetuned": asked.finetuned}
         return texts.compare(heard, asked.reference)
+
+
+def _within_limit(cut: Iterator[Piece], client: socket.socket | None) -> list[Piece]:
+    """Take the pieces of a recording of at most MAX_MINUTES, while its client waits for them."""
+    pieces = []
+    for piece in cut:
+        _require(client)
+        if piece.end > MAX_MINUTES * 60 * SAMPLE_RATE:
+            raise RequestEntityTooLarge(
+                f"A recording of more than {MAX_MINUTES} minutes is too long for this page: asr transcribe"
+                " takes it."
+            )
+        pieces.append(piece)
+    return pieces
+
+
+def _require(client: socket.socket | None) -> None:
+    """Raise ConnectionAbortedError, with which werkzeug ends its answer, if a client has gone."""
+    try:
+        gone = client is not None and client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return
+    if gone:
+        raise ConnectionAbortedError("the page has been closed")
 
 
 def load(pretrained: Path, model: Path, language: str | None) -> dict[str, Transcriber]:

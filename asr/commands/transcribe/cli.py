@@ -4,8 +4,8 @@
     asr transcribe interviews/ --format srt --out subtitles/
     ffmpeg -i film.mkv -f wav - | asr transcribe - --format json
 
-A recording that is longer than the model's window is cut at its pauses. Subtitles have a cue for each part.
-Files that --out already has are skipped.
+A recording that is longer than the model's window is cut at its pauses. Subtitles have a cue for each piece.
+--out keeps the folders in which recordings lie. Files that it already has are skipped.
 """
 
 import argparse
@@ -26,14 +26,14 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--format", choices=FORMATS, default="txt", help="default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write a file for each recording there")
     parser.add_argument("--overwrite", action="store_true", help="write files again that --out already has")
-    parser.add_argument("--piece-s", type=seconds, help="longest part in seconds (default: the window)")
-    parser.add_argument("--batch-size", type=positive, default=16, help="parts at a time (default: 16)")
+    parser.add_argument("--piece-s", type=seconds, help="longest piece in seconds (default: the window)")
+    parser.add_argument("--batch-size", type=positive, default=16, help="pieces at a time (default: 16)")
     parser.add_argument("--num-beams", type=positive, default=1, help="default: 1, greedy search")
     return parser.parse_args(argv)
 
 
 def seconds(text: str) -> float:
-    """Read the length of a part; argparse puts this function's name into its message."""
+    """Read the length of a piece; argparse puts this function's name into its message."""
     if not float(text) >= SHORTEST_PIECE_S:  # nan is not either
         raise argparse.ArgumentTypeError(f"{text!r}: expected {SHORTEST_PIECE_S} or more")
     return float(text)
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     found = find(args.recordings)
     if args.format in ("srt", "vtt") and len(found) > 1 and not args.out:
         raise ValueError(f"{len(found)} recordings make {len(found)} .{args.format} files: give --out FOLDER")
-    files = outputs(found, args.out, args.format) if args.out else None
+    files = outputs(args.recordings, found, args.out, args.format) if args.out else None
     if files and not args.overwrite:
         found, files = left_to_do(found, files)
         if not found:
@@ -71,4 +71,5 @@ def main(argv: list[str]) -> None:
             sys.stdout.write(header + text)
             sys.stdout.flush()
     if n_failed:
-        raise ValueError(f"{n_failed} of {len(found)} recordings could not be read; the others are done")
+        others = "; the others are done" if n_failed < len(found) else ""
+        raise ValueError(f"{n_failed} of {len(found)} recordings could not be read{others}")

@@ -60,17 +60,26 @@ def _below(folder: Path) -> list[Path]:
     return [file for file in files if file not in set(foreign)]
 
 
-def outputs(found: list[Path | None], out: Path, suffix: str) -> list[Path]:
-    """Name a file in `out` for each recording. Makes the folder, and checks that it can be written to.
+def outputs(names: list[str], found: list[Path | None], out: Path, suffix: str) -> list[Path]:
+    """Name a file in `out` for each recording that `find` found for the names.
+
+    `out` gets the folders below the deepest one that holds all the names. Makes `out`, and checks that it can
+    be written to.
 
     Raises
     ------
     ValueError: two recordings have the same file, or the folder cannot be written to.
     """
-    files = [out / f"{path.stem if path else 'stdin'}.{suffix}" for path in found]
-    twice = [file.stem for file, times in Counter(files).items() if times > 1]
+    paths = [Path(os.path.abspath(name)) for name in names if name != "-"]
+    top = os.path.commonpath([path if path.is_dir() else path.parent for path in paths]) if paths else ""
+    below = [os.path.relpath(path, top) if path else "stdin" for path in found]
+    files = [(out / name).with_suffix(f".{suffix}") for name in below]
+    twice = [file for file, times in Counter(files).items() if times > 1]
     if twice:
-        raise ValueError(f"--out: two recordings are called {twice[0]}: write them to different folders")
+        both = [path for path, file in zip(found, files, strict=True) if file == twice[0]]
+        raise ValueError(
+            f"--out: {_some(both)} would all be {twice[0]}: rename them, or write them to different folders"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -94,12 +103,13 @@ def left_to_do(found: list[Path | None], files: list[Path]) -> tuple[list[Path |
     return [path for path, _ in left], [file for _, file in left]
 
 
-def _some(files: list[Path]) -> str:
-    return ", ".join(map(str, files[:SHOWN])) + (", …" if len(files) > SHOWN else "")
+def _some(files: list[Path | None]) -> str:
+    return ", ".join(str(file or "stdin") for file in files[:SHOWN]) + (", …" if len(files) > SHOWN else "")
 
 
 def write(file: Path, text: str, errors: str) -> None:
     """Write a whole file or none; `errors` is for names that are not UTF-8, as in `str.encode`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{os.getpid()}.part")  # the file's own name may be as long as a name can be
     try:
         part.write_text(text, encoding="utf-8", errors=errors)

@@ -1,6 +1,5 @@
-"""Recordings of any length: read as a stream, cut at their pauses into chunks that fit a model's window."""
+"""Recordings of any length: read as a stream, cut at their pauses into pieces that fit a model's window."""
 
-import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,12 +11,11 @@ import soundfile
 import soxr
 
 from asr.audio import damage
-from asr.audio.decode import RATES, blocks
+from asr.audio.decode import BLOCK_SAMPLES, RATES, blocks
 from asr.audio.log_mel import SAMPLE_RATE, log_mel
 
-BLOCK_S = 30  # decoded at a time
 LARGEST_PAGE = 27 + 255 + 255 * 255  # bytes, of Ogg (RFC 3533)
-PAUSE = round(0.4 * SAMPLE_RATE)  # samples; a pause this long always separates two chunks
+PAUSE = round(0.4 * SAMPLE_RATE)  # samples; a pause this long always separates two pieces
 LEAD = SAMPLE_RATE // 20  # samples of a pause that stay before the speech that follows
 FRAME = SAMPLE_RATE // 100  # samples whose loudness is measured together
 FLOOR_DB = -80.0  # a quieter frame counts as this loud
@@ -25,26 +23,28 @@ DISTINCT_DB = 12.0  # between the quietest and the loudest frames; with less the
 QUIET = 0.35  # share of that range, above the quietest, that is still a pause
 EARLIEST_CUT = 0.3  # of a window, where there is no pause
 AROUND_S = 0.2  # around a cut, over which it has to be quiet
-SILENCE = 10 ** (-70 / 20)  # of full scale: a chunk that is never louder is not transcribed
+MARGIN = SAMPLE_RATE // 10  # samples that a subtitle is shown before and after what is heard
+SILENCE = 10 ** (-70 / 20)  # of full scale: a piece that is never louder is not transcribed
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """A part of a recording that fits a model's window."""
+class Piece:
+    """A part of a recording that fits a model's window. Places are samples at 16 kHz, from its beginning."""
 
-    start_s: float
-    end_s: float
+    start: int
+    end: int
+    heard: tuple[int, int]  # from where to where something is heard; start and end if nothing is
     features: np.ndarray | None  # log-mel, float16, shape = (n_mels, n_frames); None: silence
 
 
-def chunks(
-    recording: str | Path | bytes, window_s: float, mel_filters: np.ndarray, warn: Callable[[str], None]
-) -> Iterator[Chunk]:
-    """Cut a recording into consecutive chunks of at most `window_s` seconds.
+def pieces(
+    recording: Path | BinaryIO, window_s: float, mel_filters: np.ndarray, warn: Callable[[str], None]
+) -> Iterator[Piece]:
+    """Cut a recording into consecutive pieces of at most `window_s` seconds, while it is read.
 
     Parameters
     ----------
-    recording: a path, or an encoded file, in one of libsndfile's formats
+    recording: a file in one of libsndfile's formats, or its path
     mel_filters: shape = (201, n_mels)
     warn: called at the end of a truncated recording, with what is missing
 
@@ -55,25 +55,27 @@ def chunks(
     start = 0
     for samples in cut(read(recording, warn), round(window_s * SAMPLE_RATE)):
         end = start + len(samples)
-        features = None
         if np.abs(samples).max() > SILENCE:
+            first, last = heard(samples)
             features = log_mel(samples, mel_filters).astype(np.float16)
-        yield Chunk(start / SAMPLE_RATE, end / SAMPLE_RATE, features)
+            yield Piece(start, end, (start + first, start + last), features)
+        else:
+            yield Piece(start, end, (start, end), None)
         start = end
 
 
-def read(recording: str | Path | bytes, warn: Callable[[str], None]) -> Iterator[np.ndarray]:
+def read(recording: Path | BinaryIO, warn: Callable[[str], None]) -> Iterator[np.ndarray]:
     """Decode and resample a recording block by block; yields float32, shape = (n_samples,), 16 kHz.
 
-    Raises and warns as `chunks` does.
+    Raises and warns as `pieces` does. Closes the file.
     """
-    with io.BytesIO(recording) if isinstance(recording, bytes) else Path(recording).open("rb") as file:
+    with recording.open("rb") if isinstance(recording, Path) else recording as file:
         with _open(file) as sound:
             rate, decoded, broken = sound.samplerate, 0, ""
             if not RATES[0] <= rate <= RATES[1]:
                 raise ValueError(f"not decodable: a sample rate of {rate} Hz")
             resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-            for block, broken in blocks(sound, BLOCK_S * rate):
+            for block, broken in blocks(sound, max(1, BLOCK_SAMPLES // sound.channels)):
                 decoded += len(block)
                 if broken and not decoded:
                     raise ValueError(f"not decodable: {broken}")
@@ -96,7 +98,8 @@ def _open(file: BinaryIO) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(file)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: it is called .raw
-        hint = damage.format_hint(_ends(file))
+        data = _ends(file)
+        hint = damage.format_hint(data) if data else "the file is empty"
         raise ValueError(hint or f"not decodable: {damage.reason(error)}") from error
 
 
@@ -144,11 +147,10 @@ def _first_pause(samples: np.ndarray, window: int) -> int | None:
 
     A frame is quiet if it is below QUIET of the range from the quietest to the loudest 5 %, in decibels.
     """
-    n_frames = len(samples) // FRAME
+    loudness = _loudness(samples)
+    n_frames = len(loudness)
     if not n_frames:
         return None
-    power = (samples[: n_frames * FRAME].reshape(n_frames, FRAME).astype(np.float64) ** 2).mean(axis=1)
-    loudness = np.maximum(10 * np.log10(power + 1e-12), FLOOR_DB)
     low, high = np.percentile(loudness, [5, 95])
     if high - low < DISTINCT_DB:
         return None  # all speech, or all noise
@@ -162,6 +164,27 @@ def _first_pause(samples: np.ndarray, window: int) -> int | None:
     else:
         return None
     return min(int(at), window)
+
+
+def heard(samples: np.ndarray) -> tuple[int, int]:
+    """Find from where to where something is heard: all of it if the loudness differs little.
+
+    In two seconds of speech among thirty, few frames are loud, so the loudest one counts here.
+    """
+    loudness = _loudness(samples)
+    if len(loudness):
+        low, high = np.percentile(loudness, 5), loudness.max()
+        if high - low >= DISTINCT_DB:
+            loud = np.flatnonzero(loudness >= low + QUIET * (high - low))  # frames
+            first, last = loud[0] * FRAME - MARGIN, (loud[-1] + 1) * FRAME + MARGIN
+            return max(0, int(first)), min(len(samples), int(last))
+    return 0, len(samples)
+
+
+def _loudness(samples: np.ndarray) -> np.ndarray:
+    """Return the power of each whole frame in decibels of full scale."""
+    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
+    return np.maximum(10 * np.log10((frames**2).mean(axis=1) + 1e-12), FLOOR_DB)
 
 
 def quietest(samples: np.ndarray, first: int, last: int) -> int:

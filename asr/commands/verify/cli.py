@@ -39,7 +39,8 @@ def main(argv: list[str]) -> None:
         with Repo(str(args.recipe)) as repo:
             cache = Path(repo.cache.local.path)
     except NotDvcRepoError as error:
-        raise ValueError(str(error)) from error
+        message = f"{error}: go to a recipe's folder, or name it with --recipe"
+        raise ValueError(message) from error
     found = list(damaged(cache))
     for path in found:
         logger.warning("%s is damaged (%d bytes): removed", path, path.stat().st_size)
