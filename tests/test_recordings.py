@@ -178,3 +178,18 @@ def with_header(at, value):
 def test_a_header_that_cannot_be_right_is_refused(data, message):
     with pytest.raises(ValueError, match=message):
         list(recordings.read(data, refuse))
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_what_is_odd_about_a_recording_is_said_and_it_is_read(is_file, tmp_path):
+    samples = speechlike(2 * SECOND)
+    data = bytearray(encoded(np.stack([samples, -samples], axis=1), SECOND, format="WAV"))
+    at = data.index(b"data") + 4
+    data[at : at + 4] = bytes(4)
+    (tmp_path / "recording").write_bytes(data)
+    said = []
+    recording = tmp_path / "recording" if is_file else bytes(data)
+    found = np.concatenate(list(recordings.read(recording, said.append)))
+    np.testing.assert_allclose(found, samples, atol=1e-3)
+    assert len(said) == 2 and "did not write the length" in said[0] and "cancel each other out" in said[1]
+    assert (tmp_path / "recording").read_bytes() == data
