@@ -67,6 +67,7 @@ def test_what_spreadsheets_leave_is_passed_over():
         (b"a\tb\nx\t\xff\n", "t.tsv", "t.tsv, line 2: not UTF-8"),
         (b"", "t.tsv", "t.tsv is empty"),
         (b"\n\n", "t.jsonl", "t.jsonl is empty"),
+        (b"a\rb,c\nx,y\n", "t.csv", "t.csv, line 1: new-line character"),
         (b'a,b\nx,"open\n', "t.csv", "t.csv, line 3: unexpected end"),
         (b"path\tsentence\n", "t.tsv", "no column a among path, sentence: set it"),
         (b'{"path": "x"}\n', "t.jsonl", "no column a among path: set it"),

@@ -33,6 +33,7 @@ def report_errors(name: str, stage: bool = True) -> Iterator[None]:
     logging.basicConfig(format="%(name)s: %(message)s")
     for ours in (name, "asr"):
         logging.getLogger(ours).setLevel(logging.INFO)
+    secrets.keep_out_of_logs()
     _end_workers_with_us()
     try:
         # Outside of a recipe's folder a stage is about to say so.

@@ -51,8 +51,8 @@ def read_table(pieces: Callable[[], Pieces], name: str, required: list[str], hin
         return _read_jsonl(lines, name, required, hint)
     if suffix == ".csv":
         first = next(lines, "")
-        found = {mark: next(csv.reader([first], delimiter=mark), []) for mark in DELIMITERS}
-        mark = max(DELIMITERS, key=lambda mark: sum(column in found[mark] for column in required))
+        found = {mark: {cell.strip(' "') for cell in first.split(mark)} for mark in DELIMITERS}
+        mark = max(DELIMITERS, key=lambda mark: len(found[mark].intersection(required)))
         rows = _unquoted(chain([first], lines), name, mark)
     elif _is_quoted(read_lines(pieces(), name)):
         logger.info("%s: quotation marks are read as in a CSV file", name)
