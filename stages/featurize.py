@@ -56,8 +56,9 @@ def featurize_clip(clip: dict, mel_filters: np.ndarray) -> dict:
         return unusable(clip, clip["problem"], clip["detail"])
     if not clip["audio"]:
         return unusable(clip, "no_audio")
+    oddities: dict[str, None] = {}  # each once, in their order
     try:
-        samples, rate = decode(clip["audio"])
+        samples, rate = decode(clip["audio"], lambda what: oddities.update({what: None}))
     except ValueError as error:
         return unusable(clip, "undecodable", str(error))
     except OverflowError as error:
@@ -70,10 +71,8 @@ def featurize_clip(clip: dict, mel_filters: np.ndarray) -> dict:
         return unusable(clip, "silent", f"{len(samples) / rate:.1f} s")
     samples = resample(samples, rate)
     features = log_mel(samples, mel_filters).astype(np.float16)
-    if not np.isfinite(features).all():
-        return unusable(clip, "undecodable", "samples out of all bounds")
-    duration_s = len(samples) / SAMPLE_RATE
-    return {**_metadata(clip), "duration_s": duration_s, "features": features.reshape(-1)}
+    row = {**_metadata(clip), "duration_s": len(samples) / SAMPLE_RATE, "features": features.reshape(-1)}
+    return row | {"detail": "; ".join(oddities)}
 
 
 def unusable(clip: dict, problem: str, detail: str = "") -> dict:
@@ -110,6 +109,9 @@ def main() -> None:
     table = read_columns(OUT, ["id", "duration_s", "problem", "detail"]).to_pandas()
     for row in table[table.problem != ""].head(WARNINGS).itertuples():
         logger.warning("%r: %s %s", row.id, row.problem, row.detail)
+    odd = table[(table.problem == "") & (table.detail != "")]
+    for detail, ids in odd.groupby("detail").id:
+        logger.warning("%d clips, such as %r: %s", len(ids), ids.iloc[0], detail)
     logger.info(
         "%d clips, %.2f h, %d not usable, %d workers of 1 thread",
         len(table),

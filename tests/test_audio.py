@@ -65,6 +65,18 @@ def test_decode_mixes_channels_to_mono():
     np.testing.assert_allclose(samples, (left + right) / 2, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [{"format": "WAV"}, {"format": "MP3"}, {"format": "OGG", "subtype": "OPUS"}])
+def test_channels_that_cancel_each_other_out_are_not_mixed(kind):
+    said, sound = [], speechlike(48_000)
+    samples, _ = decode(encoded(np.stack([0.5 * sound, -sound * 0.52], axis=1), 48_000, **kind), said.append)
+    assert np.corrcoef(samples, -sound)[0, 1] > 0.7
+    assert np.square(samples).mean() == pytest.approx(np.square(0.52 * sound).mean(), rel=0.4)
+    assert said == ["its channels cancel each other out: the louder one is taken"]
+    one_sided = encoded(np.stack([sound, 0 * sound], axis=1), 48_000, **kind)
+    mean = decode(one_sided, pytest.fail)[0]
+    assert np.abs(mean).max() == pytest.approx(0.5 * np.abs(sound).max(), rel=0.2)
+
+
 def wav(n_samples, rate, subtype="PCM_16", value=0.1):
     return encoded(np.full(n_samples, value, dtype=np.float32), rate, format="WAV", subtype=subtype)
 
@@ -73,13 +85,15 @@ def wav(n_samples, rate, subtype="PCM_16", value=0.1):
     ("data", "message"),
     [
         (b"a text file", "^Format not recognised$"),
-        (b"\xff\xfb" + b"\0" * 40, "a regular file"),
+        (b"\xff\xfb" + b"\0" * 40, "^an mp3 without a whole frame$"),
         (b"\0\0\0\x20ftypM4A " + b"\1" * 200, r"MPEG-4 \(m4a, AAC\) is not decoded here, wav, flac, mp3"),
         (wav(0, 16_000), "no samples"),
         (wav(100, 16_000, "FLOAT", np.nan), "not finite"),
+        (wav(100, 16_000, "FLOAT", 1e37), "over 100 times full scale"),
+        (wav(100, 16_000, "FLOAT", -32768), "over 100 times full scale"),
         (wav(100, 100), "a sample rate of 100 Hz"),
     ],
-    ids=["text", "mp3 header", "m4a", "no samples", "nan", "rate"],
+    ids=["text", "mp3 header", "m4a", "no samples", "nan", "1e37", "integers", "rate"],
 )
 def test_decode_refuses_what_is_no_audio(data, message):
     with pytest.raises(ValueError, match=message):

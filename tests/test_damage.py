@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -93,6 +94,42 @@ def test_a_wav_whose_length_was_not_known_when_it_was_written_is_whole(length):
     data[at : at + 4] = length.to_bytes(4, "little")
     samples, _ = decode(bytes(data))
     assert len(samples) == 48_000
+
+
+@pytest.mark.parametrize("before", [b"", b"JUNK" + struct.pack("<I", 3) + bytes(4)])
+def test_a_wav_whose_recorder_crashed_is_read_to_its_end(before):
+    data = bytearray(encoded("wav"))
+    at = data.index(b"data")
+    data[4:8] = data[at + 4 : at + 8] = bytes(4)
+    said = []
+    data[at:at] = before
+    assert len(decode(bytes(data), said.append)[0]) == 48_000
+    assert said == ["its recorder did not write the length: read to the end"]
+
+
+def test_a_wav_of_no_samples_before_another_chunk_has_none():
+    data = bytearray(encoded("wav"))
+    at = data.index(b"data")
+    data[at + 4 :] = bytes(4) + b"LIST" + struct.pack("<I", 4) + b"INFO"
+    with pytest.raises(ValueError, match="no samples"):
+        decode(bytes(data))
+
+
+APE = struct.pack("<8sIIIIQ", b"APETAGEX", 2000, 5032, 1, 0x80000000, 0)
+TAGS = {
+    "ID3v1": b"TAG" + bytes(125),
+    "APEv2": APE + bytes(5000) + APE,
+    "APEv1": bytes(5000) + struct.pack("<8sIIIIQ", b"APETAGEX", 1000, 5032, 1, 0, 0),
+    "Lyrics3": b"LYRICSBEGIN" + bytes(4989) + b"005000LYRICS200",
+}
+
+
+@pytest.mark.parametrize("names", [*TAGS, "APEv2 ID3v1", "Lyrics3 APEv2 ID3v1"])
+def test_tags_at_an_mp3_s_end_are_no_sound_that_is_missed(names):
+    tags = b"".join(TAGS[name] for name in names.split())
+    assert len(decode(encoded("mp3") + tags)[0]) == 48_000
+    with pytest.raises(EOFError, match=r"3\.0 s are decoded of about 6\.0 s"):
+        decode(encoded("mp3") * 2 + tags)
 
 
 def test_a_tenth_of_a_second_less_is_no_damage():

@@ -192,7 +192,7 @@ def test_errors_are_marked_once_it_is_typed_what_was_said(run, speech):  # noqa:
 
 def test_right_to_left_text_runs_to_the_left_and_is_no_markup(run, demo, monkeypatch):
     texts = {"pretrained": "މާލެ އަކީ ރަށެއް", "finetuned": "މާލެ އިކީ ރަށެއް <i>މި</i>"}
-    times = {"heard_s": 1, "of_s": 1, "took_s": 0.1, "missing": ""}
+    times = {"heard_s": 1, "of_s": 1, "took_s": 0.1, "warning": ""}
     states = [{"model": model, "text": text, **times} for model, text in texts.items()]
     monkeypatch.setattr(demo, "transcribe", lambda recording: iter(states))
     found = run(
@@ -260,7 +260,7 @@ def test_a_server_that_has_ended_is_noticed(run, speech):  # noqa: F811
 
 def test_it_can_be_cancelled(run, demo, speech, monkeypatch):  # noqa: F811
     def slowly(recording):
-        said = {"text": "<i>word", "missing": "half"}
+        said = {"text": "<i>word", "warning": "half"}
         for heard_s in range(1, 10):
             yield {"model": "pretrained", "heard_s": heard_s, "of_s": 9, "took_s": 0.1, **said}
             time.sleep(0.5)
@@ -280,7 +280,7 @@ def test_it_can_be_cancelled(run, demo, speech, monkeypatch):  # noqa: F811
         window.result = [before, state(), id("error").textContent];
     """
     )
-    took = r"\d\.0 s of 9\.0 s heard in 0\.1 s\. The recording is cut off: half"
+    took = r"\d\.0 s of 9\.0 s heard in 0\.1 s\. Warning: half"
     assert re.fullmatch(took, found[0].pop())
     listening = ["true", True, "Both models are listening …", "<i>word"]
     assert found == [listening, ["false", False, "Cancelled.", "", ""], ""]

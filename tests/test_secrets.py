@@ -42,6 +42,7 @@ def test_what_is_too_short_for_a_key_is_no_key(monkeypatch):
     [
         ("https://me:pass@host/x", "https://***@host/x"),
         ("'https://host/x?accessToken=1&y=2' !", "'https://host/x?***' !"),
+        ("'https://host/x?q='a'&hmac=b' !", "'https://host/x?***' !"),
         ("https://host/x#token=abc, b@c", "https://host/x?*** b@c"),
         ("https://host, file://x/y.z: ?a#b", "https://host, file://x/y.z: ?a#b"),
     ],
@@ -50,12 +51,18 @@ def test_logins_and_queries_of_addresses(text, expected):
     assert secrets.redacted(text) == expected
 
 
-def test_the_message_that_ends_a_stage_has_no_key(monkeypatch):
+def test_neither_logs_nor_the_message_that_ends_a_stage_have_a_key(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", KEY)
     script = f"""
+import logging
 from asr.runtime.errors import report_errors
+import huggingface_hub
 with report_errors("probe", stage=False):
+    logging.getLogger("huggingface_hub").warning("from %s: %s", "https://cdn/x?Signature=1", OSError(3))
     raise OSError("you sent {KEY}")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (done.stderr, done.returncode) == ("probe: you sent ***\n", 1)
+    assert (done.stderr, done.returncode) == (
+        "huggingface_hub: from https://cdn/x?*** 3\nprobe: you sent ***\n",
+        1,
+    )

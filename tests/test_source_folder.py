@@ -55,6 +55,36 @@ def test_a_path_that_leaves_the_folder_is_not_read(tmp_path, name):
     assert [(clip.problem, clip.audio) for clip in clips] == [("", tone(hz=200)), ("outside_folder", b"")]
 
 
+@pytest.mark.parametrize(
+    "name", ["./b/0.flac", "b\\0.flac", "b/../b/0.flac", "B/0.FLAC", "{root}/b/0.flac", "link.flac"]
+)
+def test_one_recording_has_one_id_however_its_row_names_it(tmp_path, name):
+    name = name.format(root=tmp_path / "own")
+    rows = [(name, "x", "s1", "train"), ("2.flac", "y", "s2", "test")]
+    root = write(tmp_path / "own", rows, files=["b/0.flac", "2.flac"])
+    (root / "link.flac").symlink_to(root / "b/0.flac")
+    assert [(clip.id, clip.audio) for clip in read(root)][0] == ("b/0.flac", tone(hz=200))
+    write(root, [*rows, ("b/0.flac", "x", "s1", "train")], files=[])
+    assert [clip.id for clip in read(root)] == ["b/0.flac", "2.flac"]  # it says the same again
+    write(root, [*rows, ("b/0.flac", "x", "s1", "test")], files=[])
+    with pytest.raises(ValueError, match="row 3: 'b/0.flac' is in an earlier row too, and they differ"):
+        read(root)
+
+
+def test_a_name_in_another_case_has_to_be_that_of_one_file(tmp_path):
+    rows = [("A.flac", "x", "s1", "train"), ("2.flac", "y", "s2", "test")]
+    clip, _ = read(write(tmp_path / "own", rows, files=["a.flac", "a.FLAC", "2.flac"]))
+    assert (clip.id, clip.problem, clip.audio) == ("A.flac", "no_audio", b"")
+
+
+def test_rows_without_a_file_s_name_are_told_apart(tmp_path):
+    rows = [("", "x", "s1", "train"), ("", "y", "s1", "train"), ("2.flac", "y", "s2", "test")]
+    clips = read(write(tmp_path / "own", rows, files=["2.flac"]))
+    assert [(clip.id, clip.problem) for clip in clips] == [
+        ("row 1", "no_audio"), ("row 2", "no_audio"), ("2.flac", "")
+    ]  # fmt: skip
+
+
 def test_a_missing_file_comes_without_audio(tmp_path, caplog):
     rows = [("a.flac", "x", "s1", "train"), ("b.flac", "y", "s2", "test")]
     clips = read(write(tmp_path / "own", rows, files=["a.flac"]))

@@ -1,4 +1,4 @@
-"""What is wrong with an encoded clip: cut off, or in a format that is not decoded here.
+"""What is wrong with an encoded clip: cut off, never finished, or in a format that is not decoded here.
 
 Only what the file itself proves counts. A clip that was cut off between two frames and never said how
 long it is cannot be told from a whole one.
@@ -10,10 +10,13 @@ SLACK_S = 0.5  # encoders' delay and padding make less of a difference than that
 DECODABLE = "wav, flac, mp3, ogg and opus"
 # Written where the length was not known yet; some programs take less than the largest number.
 LENGTH_UNKNOWN = 2**31 - 2**16
+LENGTH = LENGTH_UNKNOWN.to_bytes(4, "little")  # to be written where `unfinished` says
+UNFINISHED = "its recorder did not write the length: read to the end"
 FRAMES_UNKNOWN = 2**63 - 1  # libsndfile's, of a stream that does not say how many it has
 _MPEG = "\nMPEG-1/2 Audio\n"  # in libsndfile's log of an mp3
 _MPEG_LENGTHS = (b"Xing", b"Info", b"VBRI")  # headers that say how long an mp3 is; without, it is guessed
 _MENDED = "`ffmpeg -i OLD -c copy NEW` mends that"
+_NO_FRAME = 7  # libsndfile's error for an mp3 without a frame; its text is of a file that does not exist
 _WAV_LENGTHS = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _FOREIGN = (
     (4, b"ftyp", "MPEG-4 (m4a, AAC)"),
@@ -33,19 +36,56 @@ def format_hint(data: bytes) -> str:
 
 def reason(error: Exception) -> str:
     """Say why libsndfile failed; `str(error)` would name an object in memory, another one in every run."""
+    if getattr(error, "code", None) == _NO_FRAME:
+        return "an mp3 without a whole frame"
     return getattr(error, "error_string", str(error)).rstrip(".")
 
 
-def cut_off(data: bytes, rate: int, declared: int, decoded: int, reached: float, log: str) -> str:
+def unfinished(start: bytes, size: int) -> int | None:
+    """Find the length, four bytes, of a WAV's samples that its recorder has left at 0; None if there is none.
+
+    Parameters
+    ----------
+    start: the file's first bytes
+    size: of the file, in bytes
+    """
+    at = 12  # after "RIFF", its length and "WAVE"
+    while start[:4] == b"RIFF" and at + 8 < min(len(start), size):
+        name, length = start[at : at + 4], int.from_bytes(start[at + 4 : at + 8], "little")
+        if name == b"data":
+            another_chunk = start[at + 8 : at + 12].isalpha()
+            return None if length or another_chunk else at + 4
+        at += 8 + length + length % 2
+    return None
+
+
+def _tags(data: bytes) -> int:
+    """Count the bytes of the tags at an mp3's end: ID3v1, Lyrics3v2 and APEv2, each of which is optional."""
+    end = len(data)
+    while end > 0:
+        if data[end - 128 : end - 125] == b"TAG":
+            end -= 128
+        elif data[end - 9 : end] == b"LYRICS200" and data[end - 15 : end - 9].isdigit():
+            end -= 15 + int(data[end - 15 : end - 9])
+        elif data[end - 32 : end - 24] == b"APETAGEX":
+            has_header = data[end - 9] >> 7
+            end -= 32 * has_header + max(32, int.from_bytes(data[end - 20 : end - 16], "little"))
+        else:
+            break
+    return len(data) - end
+
+
+def cut_off(data: bytes, size: int, rate: int, declared: int, decoded: int, taken: int, log: str) -> str:
     """Tell how much of a clip is missing, "" if it is whole as far as one can see.
 
     Parameters
     ----------
     data: the file, or its beginning and its end
+    size: of the file, in bytes
     rate: Hz
     declared: samples of each channel that libsndfile expected
     decoded: samples that came
-    reached: share of the file's bytes that the decoder has taken
+    taken: bytes that the decoder has taken
     log: what libsndfile noted of the header, `SoundFile.extra_info`
     """
     lengths = _WAV_LENGTHS.search(log)
@@ -54,6 +94,7 @@ def cut_off(data: bytes, rate: int, declared: int, decoded: int, reached: float,
         if there and said < LENGTH_UNKNOWN:
             declared = decoded * said // there
     if _MPEG in log:
+        reached = taken / max(taken, size - _tags(data))
         if decoded * (1 - reached) > SLACK_S * rate * reached:
             heard_s, length_s = decoded / rate, decoded / rate / reached
             there = f"{heard_s:.1f} s are decoded of about {length_s:.1f} s"

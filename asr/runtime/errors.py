@@ -37,6 +37,7 @@ def report_errors(name: str, stage: bool = True) -> Iterator[None]:
     logging.basicConfig(handlers=[to_stderr])
     for ours in (name, "asr"):
         logging.getLogger(ours).setLevel(logging.INFO)
+    secrets.keep_out_of_logs()
     _end_workers_with_us()
     try:
         if signal.getsignal(signal.SIGINT) is asr.end_while_importing:

@@ -8,12 +8,14 @@ Columns differ between releases, so they are looked up by name.
 
 import hashlib
 import logging
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from asr.sources.containers import members
-from asr.sources.metadata import MAX_TABLE_BYTES, read_table, require_columns
+from asr.sources.containers import Member, members
+from asr.sources.metadata import clean_name, read_release_table
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
 CORPORA = Path("corpora")
@@ -76,36 +78,35 @@ def read_release(path: Path, locale: str, validated: bool) -> Iterator[Clip]:
     With `validated`, the clips of validated.tsv come too; a clip that is also in one of the three tables
     keeps that table's split. Listed clips that are not in the archive come last, without audio.
     """
-    home, listed = _read_tables(path, locale, validated)
-    missing = dict(listed)
+    home, missing = _read_tables(path, locale, validated)
+    n_listed, folder = len(missing), home / "clips"
     for member in members(path):
-        clip = missing.pop(member.name, None)
+        inside = member.name.is_relative_to(folder)
+        clip = missing.pop(clean_name(str(member.name.relative_to(folder))), None) if inside else None
         if clip and member.size > MAX_CLIP_BYTES:
             yield replace(clip, problem="too_large", detail=f"{member.size} bytes")
         elif clip:
             yield replace(clip, audio=member.read())
-    if len(missing) == len(listed):
-        folder = next(iter(listed)).parent
-        raise ValueError(f"{path}: none of the {len(listed)} clips listed in {home} is in {folder}")
+    if len(missing) == n_listed:
+        raise ValueError(f"{path}: none of the {n_listed} clips listed in {home} is in {folder}")
     if missing:
-        logger.warning("%s: %d of %d listed clips are missing", path, len(missing), len(listed))
+        logger.warning("%s: %d of %d listed clips are missing", path, len(missing), n_listed)
     yield from missing.values()
 
 
-def _read_tables(path: Path, locale: str, validated: bool) -> tuple[PurePosixPath, dict[PurePosixPath, Clip]]:
-    """Find a locale's folder; return it and the clips of its tables by file name, without audio."""
+def _read_tables(path: Path, locale: str, validated: bool) -> tuple[PurePosixPath, dict[str, Clip]]:
+    """Find a locale's folder; return it and the clips of its tables by id, without audio."""
     wanted = {name: split for name, split in TABLES.items() if name != VALIDATED or validated}
-    tables: dict[PurePosixPath, dict[str, bytes]] = {}  # by folder
+    tables: dict[PurePosixPath, dict[str, list[Clip]]] = {}  # by folder
     locales = set()
     for member in members(path):
-        if member.name.name not in wanted:
+        home, name = member.name.parent, member.name.name
+        if name not in wanted:
             continue
-        locales.add(member.name.parent.name)
-        if member.name.parent.name in (locale, ""):  # "" is no folder, as in early 2019
-            if member.size > MAX_TABLE_BYTES:
-                raise ValueError(f"{path}: {member.name} has {member.size} bytes: that is no table of clips")
-            found = tables.setdefault(member.name.parent, {})
-            found[member.name.name] = member.read()
+        locales.add(home.name)
+        if home.name in (locale, ""):  # "" is no folder, as in early 2019
+            found = tables.setdefault(home, {})
+            found[name] = list(_list_clips(member, wanted[name], f"{path}: {member.name}", locale))
             if len(found) == len(wanted):
                 break
     if not tables:
@@ -118,42 +119,39 @@ def _read_tables(path: Path, locale: str, validated: bool) -> tuple[PurePosixPat
     if absent:
         without = ", or filter.add_validated: false" if absent == [VALIDATED] else ""
         raise ValueError(f"{path}: {home} has no {' and no '.join(absent)}: give a whole release{without}")
-    listed: dict[PurePosixPath, Clip] = {}
-    for name, split in wanted.items():
-        for file, clip in _list_clips(found.get(name, b""), split, home, f"{path}: {home / name}", locale):
-            if name == VALIDATED and file in listed and listed[file].split != split:
-                continue
-            if file in listed:
-                raise ValueError(
-                    f"{path}: clip {clip.id} is listed in both {listed[file].split} and {split}:"
-                    " a release's splits share no clip, so the archive is not as released; get it anew"
-                )
-            listed[file] = clip
+    listed: dict[str, Clip] = {}
+    again = 0
+    for clip in chain.from_iterable(found.get(name, []) for name in wanted):
+        split = listed.setdefault(clip.id, clip).split
+        if split != clip.split and clip.split != "validated":
+            raise ValueError(
+                f"{path}: clip {clip.id!r} is listed in both {split} and {clip.split}:"
+                " a release's splits share no clip, so the archive is not as released; get it anew"
+            )
+        again += split == clip.split and listed[clip.id] is not clip
+    if again:
+        logger.warning("%s: %d rows of a clip that their table has listed already are left out", path, again)
     if not listed:
         raise ValueError(f"{path}: the tables of {home} list no clip")
     return home, listed
 
 
-def _list_clips(
-    data: bytes, split: str, home: PurePosixPath, name: str, locale: str
-) -> Iterator[tuple[PurePosixPath, Clip]]:
-    """Yield a table's clips, each with its file's name in the archive."""
-    table = read_table(data, name) if data else []
-    if table:
-        require_columns(table, COLUMNS, name, "is it a Common Voice release?")
-        other = table[0].get("locale") or locale
-        if not home.name and other != locale:
+def _list_clips(member: Member, split: str, name: str, locale: str) -> Iterator[Clip]:
+    if not member.size:
+        return
+    for row in read_release_table(member.pieces(), name, COLUMNS, "is it a Common Voice release?"):
+        other = row.get("locale") or locale
+        if not member.name.parent.name and other != locale:
             raise ValueError(f"{name} is of locale {other!r}: set download.locale to that")
-    for row in table:
-        file = row["path"]
+        file = clean_name(row["path"])
         if not PurePosixPath(file).suffix:
             file += ".mp3"  # releases of 2019 leave it out
-        yield home / "clips" / file, Clip(
+        yield Clip(
             id=file,
             split=split,
-            speaker=row["client_id"],
+            speaker=sys.intern(row["client_id"]),  # the same text in many rows, of which there are millions
             sentence=row["sentence"],
-            gender=row.get("gender", ""),
-            age=row.get("age", ""),
-            accent=row.get("accents", row.get("accent", "")),
+            gender=sys.intern(row.get("gender", "")),
+            age=sys.intern(row.get("age", "")),
+            accent=sys.intern(row.get("accents", row.get("accent", ""))),
         )

@@ -1,7 +1,7 @@
 """The files in a tar (plain, gzip, bzip2, xz) or zip, in its order, read as they are: nothing is unpacked.
 
-The headers of an archive are not to be trusted. Only regular files are read, and none with an absolute name
-or with `..` in it; the unpacked size of each file and of all of them is bounded.
+An archive may say anything about itself. Only regular files are read, and none with an absolute name or with
+`..` in it. They are read in small pieces, headers of up to HEADER_BYTES, and what was unpacked is counted.
 """
 
 import bz2
@@ -9,6 +9,7 @@ import errno
 import gzip
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,20 +19,26 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-# No release comes near: clips do not shrink. Gzip can do 1000, and nested headers any number.
+PIECE_BYTES = 2**20
+HEADER_BYTES = 2**17  # of all headers of a file in a tar together; names and times take a few kilobytes
+# No release comes near: clips do not shrink.
 MOST_EXPANSION = 100
 EXPANSION_FROM = 2**30  # bytes; below, an archive may expand as it likes
-HEADER_BYTES = 2**28  # of a single read: tarfile reads extended headers whole, whatever size they name
 FILES = (0, stat.S_IFREG)  # a zip need not say
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without a bound
 _OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
 class Member(NamedTuple):
-    """A regular file of an archive."""
+    """A regular file of an archive, to be read before the next one is asked for."""
 
     name: PurePosixPath
-    size: int  # bytes, unpacked, as the archive has it
-    read: Callable[[], bytes]  # to be called before the next member is asked for
+    size: int  # bytes, unpacked, as the archive says; no more than these are read
+    pieces: Callable[[], Iterator[bytes]]
+
+    def read(self) -> bytes:
+        """Read the whole file."""
+        return b"".join(self.pieces())
 
 
 def members(path: Path) -> Iterator[Member]:
@@ -52,80 +59,95 @@ def members(path: Path) -> Iterator[Member]:
 def _tar(path: Path, magic: bytes) -> Iterator[Member]:
     opener = next((open_ for start, open_ in _OPENERS.items() if magic.startswith(start)), open)
     with opener(path, "rb") as stream:
-        guarded = _Guarded(stream, path)
-        with tarfile.open(fileobj=guarded, mode="r:") as tar:
+        headers = _Headers(stream, path)
+        with tarfile.open(fileobj=headers, mode="r:") as tar:
             while info := tar.next():
-                guarded.require(info.offset_data + info.size)
+                if info.size < 0 or info.issparse():
+                    raise ValueError(f"{info.name!r} is a sparse file or has no size: pack it anew")
+                _require_proportion(path, info.offset_data + info.size)
                 if info.isreg():
-                    read = partial(_read, path, lambda info: tar.extractfile(info).read(), info)
-                    yield Member(PurePosixPath(info.name), info.size, read)
-                tar.members.clear()  # or tarfile keeps them all
-        while guarded.read(2**20):
-            pass
+                    pieces = partial(_tar_pieces, stream, path, info.offset_data, info.size)
+                    yield Member(PurePosixPath(info.name), info.size, pieces)
+                # tarfile keeps them all
+                tar.members.clear()
+                tar.pax_headers.clear()
+                headers.left = HEADER_BYTES
+        while stream.read(PIECE_BYTES):
+            _require_proportion(path, stream.tell())
 
 
-def _zip(path: Path, magic: bytes) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
-        _require_proportion(path, sum(info.file_size for info in archive.infolist()))
-        for info in archive.infolist():
-            # Not is_dir(), which fails on a name that is empty (Python 3.11).
-            if info.filename[-1:] in ("", "/") or stat.S_IFMT(info.external_attr >> 16) not in FILES:
-                continue
-            if info.flag_bits & 1:
-                raise ValueError(f"{path}: {info.filename!r} is encrypted: unpack it, and pack it without")
-            name = PurePosixPath(info.filename)
-            yield Member(name, info.file_size, partial(_read, path, archive.read, info))
-
-
-def _read(path: Path, read: Callable, info: tarfile.TarInfo | zipfile.ZipInfo) -> bytes:
+def _tar_pieces(stream, path: Path, start: int, size: int) -> Iterator[bytes]:
     with _readable(path):
-        return read(info)
+        stream.seek(start)
+        while size:
+            piece = stream.read(min(size, PIECE_BYTES))
+            if not piece:
+                raise EOFError("unexpected end of data")
+            size -= len(piece)
+            yield piece
 
 
-class _Guarded:
-    """The part of a stream's interface that tarfile uses, with bounds on what is unpacked."""
+class _Headers:
+    """The part of a stream's interface that tarfile uses, which is to read headers only."""
 
     def __init__(self, stream, path: Path) -> None:
-        self.stream, self.path = stream, path
-
-    def require(self, position: int) -> None:
-        _require_proportion(self.path, position)
+        self.stream, self.path, self.left = stream, path, HEADER_BYTES
 
     def read(self, size: int) -> bytes:
-        if size > HEADER_BYTES:
-            raise ValueError(f"{self.path}: a header of {size} bytes: it is made to fill a memory")
-        self.require(self.stream.tell())
+        if not 0 <= size <= self.left:
+            raise ValueError(f"the headers of one file have more than {HEADER_BYTES} bytes")
+        self.left -= size
         return self.stream.read(size)
 
     def seek(self, position: int) -> int:
-        self.require(position)
+        _require_proportion(self.path, position)
         return self.stream.seek(position)
 
     def tell(self) -> int:
         return self.stream.tell()
 
 
+def _zip(path: Path, magic: bytes) -> Iterator[Member]:
+    unpacked = 0
+
+    def pieces(info: zipfile.ZipInfo) -> Iterator[bytes]:
+        nonlocal unpacked
+        with _readable(path), archive.open(info) as file:
+            while piece := file.read(PIECE_BYTES):
+                unpacked += len(piece)
+                _require_proportion(path, unpacked)
+                yield piece
+
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            # Not is_dir(), which fails on a name that is empty (Python 3.11).
+            if info.filename[-1:] in ("", "/") or stat.S_IFMT(info.external_attr >> 16) not in FILES:
+                continue
+            if info.flag_bits & 1:
+                raise ValueError(f"{info.filename!r} is encrypted: pack it without a password")
+            if info.compress_type not in BOUNDED:
+                raise ValueError(f"{info.filename!r} is not packed with deflate: pack it so, or as .tar.gz")
+            yield Member(PurePosixPath(info.filename), info.file_size, partial(pieces, info))
+
+
 def _require_proportion(path: Path, unpacked: int) -> None:
     packed = path.stat().st_size
     if unpacked > max(EXPANSION_FROM, MOST_EXPANSION * packed):
-        raise ValueError(
-            f"{path} has {packed} bytes and unpacks to {unpacked} or more: it is made to fill a disk or a"
-            " memory; no release is like that"
-        )
+        raise ValueError(f"its {packed} bytes unpack to {unpacked} or more, which no release does")
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn the errors of a damaged archive into a ValueError that names it and says what to do."""
+    """Turn what is wrong with an archive into one ValueError that names it and says what to do."""
     try:
         yield
     except (
-        tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError,
-        NotImplementedError, OverflowError, OSError,
+        tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError,
+        ValueError, ArithmeticError, LookupError, TypeError, RuntimeError, OSError,
     ) as error:  # fmt: skip
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # of the disk, not of what is in the file; a place before its beginning is EINVAL
         raise ValueError(
-            f"{path} is no .tar, .tar.gz or .zip, or is cut off or damaged ({error}): move it away and get it"
-            " anew"
+            f"{path} cannot be read: {error}. It has to be a whole .tar, .tar.gz or .zip; if it is cut off or"
+            " damaged, move it away and get it anew"
         ) from error

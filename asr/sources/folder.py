@@ -2,17 +2,22 @@
 
 import hashlib
 import logging
+import os
+import sys
 import unicodedata
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
 from itertools import compress
 from pathlib import Path
 
 from asr.params import FolderSource
-from asr.sources.metadata import MAX_TABLE_BYTES, SUFFIXES, read_table, require_columns
+from asr.sources.metadata import SUFFIXES, clean_name, read_table
 from asr.tables import corpus
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
+PIECE_BYTES = 2**20
 SPLITS = {name: name for name in corpus.SPLITS} | {"dev": "validation"}
 logger = logging.getLogger(__name__)
 
@@ -33,7 +38,7 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
             " with train, validation, test or validated in every row and name it there, or set"
             " filter.add_validated to false"
         )
-    root, table = Path(params.path), Path(params.path) / params.table
+    table = Path(params.path) / params.table
     if not table.is_file():
         raise FileNotFoundError(
             f"download.folder: no table {table.absolute()}. It takes the audio files and a .tsv, .csv or"
@@ -41,33 +46,57 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
         )
     if table.suffix.lower() not in SUFFIXES:
         raise ValueError(f"download.folder.table {params.table!r} has to be a .tsv, a .csv or a .jsonl")
-    if table.stat().st_size > MAX_TABLE_BYTES:
-        raise ValueError(f"{table} has {table.stat().st_size} bytes: that is no table of clips")
-    rows = read_table(table.read_bytes(), str(table))
-    columns = params.columns
-    wanted = [column for column in columns.model_dump().values() if column is not None]
-    require_columns(rows, wanted, str(table), "set download.folder.columns to the table's names")
-    files = [_find(root, row[columns.audio]) for row in rows]
-    if not any(isinstance(file, Path) for file in files):
+    listed, files = _list(params, table)
+    if not any(files):
         raise FileNotFoundError(
-            f"{table}: none of the {len(files)} files of column {columns.audio!r} is in {root}:"
-            " the column has to hold paths relative to the folder"
+            f"{table}: none of the {len(files)} files of column {params.columns.audio!r} is in"
+            f" {params.path}: the column has to hold paths relative to the folder"
         )
-    listed = [
-        Clip(
-            id=unicodedata.normalize("NFC", row[columns.audio]),
-            split=_split(row[columns.split], f"{table}, row {number}") if columns.split else "train",
-            speaker=row[columns.speaker] if columns.speaker else "",
-            sentence=row[columns.sentence],
-        )
-        for number, row in enumerate(rows, 1)
-    ]
-    if not columns.split:
+    if not params.columns.split:
         listed = hold_out(listed, params.test_fraction)
     wanted = [validated or clip.split != "validated" for clip in listed]
     if not all(wanted):
         logger.info("%d validated rows left out: filter.add_validated is false", wanted.count(False))
     return _with_audio(list(compress(listed, wanted)), list(compress(files, wanted)))
+
+
+def _list(params: FolderSource, table: Path) -> tuple[list[Clip], list[str]]:
+    """Read the table; return its clips, and the path of each one's file, "" if it has a problem."""
+    columns, root = params.columns, Path(params.path).resolve()
+    required = [column for column in columns.model_dump().values() if column is not None]
+    hint = "set download.folder.columns to the table's names"
+    files = cache(partial(_by_spelling, root))
+    listed: dict[str, tuple[Clip, str]] = {}
+    again, respelled = 0, []
+    for number, row in enumerate(read_table(partial(_pieces, table), str(table), required, hint), 1):
+        where = f"{table}, row {number}"
+        name = row[columns.audio]
+        file = _find(root, name, files)
+        inside = clean_name(file.relative_to(root).as_posix()) if isinstance(file, Path) else ""
+        if inside and inside != clean_name(name) and not Path(name).is_absolute():
+            respelled.append(f"{name!r} is {inside!r}")
+        clip = Clip(
+            id=inside or clean_name(name) or f"row {number}",
+            split=_split(row[columns.split], where) if columns.split else "train",
+            speaker=sys.intern(row[columns.speaker]) if columns.speaker else "",
+            sentence=row[columns.sentence],
+            problem="" if inside else file,
+        )
+        same, _ = listed.setdefault(clip.id, (clip, str(file) if inside else ""))
+        if same != clip:
+            raise ValueError(f"{where}: {clip.id!r} is in an earlier row too, and they differ: remove one")
+        again += same is not clip
+    if again:
+        logger.warning("%d rows that repeat another one are left out", again)
+    if respelled:
+        logger.info("%d files are spelled otherwise in the table: %s, …", len(respelled), respelled[0])
+    return [clip for clip, _ in listed.values()], [file for _, file in listed.values()]
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while piece := stream.read(PIECE_BYTES):
+            yield piece
 
 
 def hold_out(listed: list[Clip], fraction: float) -> list[Clip]:
@@ -97,12 +126,11 @@ def hold_out(listed: list[Clip], fraction: float) -> list[Clip]:
     ]
 
 
-def _with_audio(listed: list[Clip], files: list[Path | str]) -> Iterator[Clip]:
-    absent = [file for file in files if isinstance(file, str)]
-    if absent:
-        logger.warning("%d of %d listed files cannot be read", len(absent), len(files))
+def _with_audio(listed: list[Clip], files: list[str]) -> Iterator[Clip]:
+    if not all(files):
+        logger.warning("%d of %d listed files cannot be read", files.count(""), len(files))
     for clip, file in zip(listed, files, strict=True):
-        yield replace(clip, problem=file) if isinstance(file, str) else _read(clip, file)
+        yield _read(clip, Path(file)) if file else clip
 
 
 def _read(clip: Clip, file: Path) -> Clip:
@@ -115,22 +143,37 @@ def _read(clip: Clip, file: Path) -> Clip:
         return replace(clip, problem="no_audio", detail=error.strerror)
 
 
-def _find(root: Path, name: str) -> Path | str:
-    """Find a file under the folder, its name in any Unicode composition; return its path or the problem.
+def _find(root: Path, name: str, by_spelling: Callable[[], dict[str, list[str]]]) -> Path | str:
+    """Find a file in the folder; return its resolved path, or the problem.
 
-    Files outside the folder are not read, through links neither.
+    Its name may be composed otherwise (NFC, NFD), have backslashes, or another case if one file is meant.
     """
-    # macOS stores names decomposed (NFD), tables and other systems mostly have them composed.
-    for form in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):
-        try:
-            file = root / form
-            if not file.resolve().is_relative_to(root.resolve()):
-                return "outside_folder"
-            if name and file.is_file():
-                return file
-        except (OSError, ValueError, RuntimeError):
-            continue  # too long, a NUL, links in a circle: no name of a file
-    return "no_audio"
+    found = _inside(root, name)
+    if found == "no_audio":
+        names = by_spelling().get(clean_name(name).casefold(), [])
+        found = _inside(root, names[0]) if len(names) == 1 else found
+    return found
+
+
+def _inside(root: Path, name: str) -> Path | str:
+    """Return a file's resolved path, or the problem. Files outside are not read, through links neither."""
+    try:
+        file = (root / name).resolve()
+        if not file.is_relative_to(root):
+            return "outside_folder"
+        return file if file.is_file() else "no_audio"
+    except (OSError, ValueError, RuntimeError):
+        return "no_audio"  # too long, a NUL, links in a circle: no name of a file
+
+
+def _by_spelling(root: Path) -> dict[str, list[str]]:
+    """List the names of a folder's files by their composed form in lower case."""
+    names = defaultdict(list)
+    for folder, _, files in os.walk(root):
+        for file in files:
+            name = Path(folder, file).relative_to(root).as_posix()
+            names[clean_name(name).casefold()].append(name)
+    return names
 
 
 def _split(value: str, where: str) -> str:

@@ -11,7 +11,7 @@ SPLITS = ("train", "validation", "test", "validated")
 MAX_CLIP_BYTES = 128 * 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One recording of one sentence. What a corpus does not know is an empty string."""
 

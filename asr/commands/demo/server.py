@@ -120,10 +120,10 @@ class Demo:
         RequestEntityTooLarge: longer than MAX_MINUTES; likewise.
         ConnectionAbortedError: the client has gone.
         """
-        missing: dict[str, list[str]] = {name: [] for name in self.transcribers}
+        warnings: dict[str, list[str]] = {name: [] for name in self.transcribers}
         try:
             pieces = {
-                name: transcriber.cut(io.BytesIO(recording), None, missing[name].append)
+                name: transcriber.cut(io.BytesIO(recording), None, warnings[name].append)
                 for name, transcriber in self.transcribers.items()
             }
             cut = {name: _within_limit(of_it, client) for name, of_it in pieces.items()}
@@ -131,7 +131,10 @@ class Demo:
             raise UnsupportedMediaType(f"This recording cannot be read: {error}") from error
         turns = zip_longest(*(self._hear(name, pieces, client) for name, pieces in cut.items()))
         return (
-            state | {"missing": "".join(missing[state["model"]])} for turn in turns for state in turn if state
+            state | {"warning": "; ".join(warnings[state["model"]])}
+            for turn in turns
+            for state in turn
+            if state
         )
 
     def _hear(self, name: str, pieces: list[Piece], client: socket.socket | None) -> Iterator[dict]:

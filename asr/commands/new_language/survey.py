@@ -1,12 +1,14 @@
 """The sentences, clips and hours of a Common Voice release, from its tables. No clip is decoded."""
 
 import logging
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from asr.sources.archive import COLUMNS, TABLES
-from asr.sources.containers import members
-from asr.sources.metadata import MAX_TABLE_BYTES, read_table, require_columns
+from asr.sources.containers import Member, members
+from asr.sources.metadata import read_release_table
 
 SPLITS = ("train.tsv", "dev.tsv", "test.tsv")
 DURATIONS = "clip_durations.tsv"  # of newer releases
@@ -32,34 +34,35 @@ def survey(path: Path, locale: str) -> Survey:
     """
     if not path.is_file():
         raise FileNotFoundError(f"--archive: no file {path.absolute()}")
-    data = _read(path, locale)
-    durations = _durations(data.pop(DURATIONS, b""), f"{path}: {DURATIONS}")
-    tables = {name: _clips(data[name], f"{path}: {name}") for name in TABLES if name in data}
+    tables, durations = _read(path, locale)
     return Survey(
         clips={name: len(rows) for name, rows in tables.items()},
-        speakers={name: len({row["client_id"] for row in rows}) for name, rows in tables.items()},
-        sentences=[row["sentence"] for name in SPLITS for row in tables[name] if row["sentence"].strip()],
+        speakers={name: len({speaker for _, speaker, _ in rows}) for name, rows in tables.items()},
+        sentences=[sentence for name in SPLITS for *_, sentence in tables[name] if sentence.strip()],
         seconds={
-            name: [durations[row["path"]] for row in rows if row["path"] in durations]
+            name: [durations[clip] for clip, *_ in rows if clip in durations]
             for name, rows in tables.items()
             if durations
         },
     )
 
 
-def _read(path: Path, locale: str) -> dict[str, bytes]:
-    """Read the tables of a locale's folder."""
-    found, locales = {}, set()
+def _read(path: Path, locale: str) -> tuple[dict[str, list[tuple[str, str, str]]], dict[str, float]]:
+    """Read path, speaker and sentence of each clip from a locale's tables, and the durations."""
+    found, durations, locales = {}, None, set()
     for member in members(path):
-        if member.name.name not in (*TABLES, DURATIONS):
+        name = member.name.name
+        if name not in (*TABLES, DURATIONS):
             continue
         locales.add(member.name.parent.name)
         if member.name.parent.name != locale:
             continue
-        if member.size > MAX_TABLE_BYTES:
-            raise ValueError(f"{path}: {member.name} has {member.size} bytes, too many for a table")
-        found[member.name.name] = member.read()
-        if len(found) == len(TABLES) + 1:
+        if name == DURATIONS:
+            durations = _durations(member, f"{path}: {name}")
+        else:
+            rows = _rows(member, f"{path}: {name}", COLUMNS, "is it a Common Voice release?")
+            found[name] = [(row["path"], sys.intern(row["client_id"]), row["sentence"]) for row in rows]
+        if len(found) == len(TABLES) and durations is not None:
             break
     absent = [name for name in SPLITS if name not in found]
     if absent:
@@ -67,22 +70,17 @@ def _read(path: Path, locale: str) -> dict[str, bytes]:
             f"{path} has no {', '.join(absent)} in a folder {locale!r}; it has tables of"
             f" {', '.join(sorted(locales)) or 'no locale at all'}"
         )
-    return found
+    return {name: found[name] for name in TABLES if name in found}, durations or {}
 
 
-def _clips(data: bytes, name: str) -> list[dict[str, str]]:
-    rows = read_table(data, name) if data else []
-    if rows:
-        require_columns(rows, COLUMNS, name, "is it a Common Voice release?")
-    return rows
+def _rows(member: Member, name: str, columns: list[str], hint: str) -> Iterator[dict[str, str]]:
+    return read_release_table(member.pieces(), name, columns, hint) if member.size else iter([])
 
 
-def _durations(data: bytes, name: str) -> dict[str, float]:
+def _durations(member: Member, name: str) -> dict[str, float]:
     """Read the seconds of each clip. A table in another form is ignored with a warning."""
     try:
-        rows = read_table(data, name) if data else []
-        if rows:
-            require_columns(rows, [CLIP, MILLISECONDS], name, "durations are not known")
+        rows = _rows(member, name, [CLIP, MILLISECONDS], "durations are not known")
         return {row[CLIP]: float(row[MILLISECONDS]) / 1000 for row in rows}
     except ValueError as error:
         logger.warning("%s", error)

@@ -1,5 +1,7 @@
 """Recordings of any length: read as a stream, cut at their pauses into pieces that fit a model's window."""
 
+import io
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ import soundfile
 import soxr
 
 from asr.audio import damage
-from asr.audio.decode import BLOCK_SAMPLES, RATES, blocks
+from asr.audio.decode import BLOCK_SAMPLES, RATES, blocks, mix
 from asr.audio.log_mel import SAMPLE_RATE, log_mel
 
 LARGEST_PAGE = 27 + 255 + 255 * 255  # bytes, of Ogg (RFC 3533)
@@ -46,7 +48,7 @@ def pieces(
     ----------
     recording: a file in one of libsndfile's formats, or its path
     mel_filters: shape = (201, n_mels)
-    warn: called at the end of a truncated recording, with what is missing
+    warn: called with what is odd about a recording that can be read, such as what is missing at its end
 
     Raises
     ------
@@ -70,8 +72,8 @@ def read(recording: Path | BinaryIO, warn: Callable[[str], None]) -> Iterator[np
     Raises and warns as `pieces` does. Closes the file.
     """
     with recording.open("rb") if isinstance(recording, Path) else recording as file:
-        with _open(file) as sound:
-            rate, decoded, broken = sound.samplerate, 0, ""
+        with _open(file, warn) as sound:
+            rate, decoded, broken, oddities = sound.samplerate, 0, "", set()
             if not RATES[0] <= rate <= RATES[1]:
                 raise ValueError(f"not decodable: a sample rate of {rate} Hz")
             resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
@@ -79,22 +81,36 @@ def read(recording: Path | BinaryIO, warn: Callable[[str], None]) -> Iterator[np
                 decoded += len(block)
                 if broken and not decoded:
                     raise ValueError(f"not decodable: {broken}")
-                if not np.isfinite(block).all():
-                    raise ValueError("not decodable: samples that are not finite")
-                samples = block.mean(axis=1)
+                try:
+                    samples = mix(block, oddities.add)
+                except ValueError as error:
+                    raise ValueError(f"not decodable: {error}") from error
                 yield samples if rate == SAMPLE_RATE else resampler.resample_chunk(samples)
             if decoded * SAMPLE_RATE < rate:
                 raise ValueError(f"no samples: its header tells of {decoded}")
             if rate != SAMPLE_RATE:
                 yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-            reached = file.tell() / file.seek(0, os.SEEK_END)
-            missing = damage.cut_off(_ends(file), rate, sound.frames, decoded, reached, sound.extra_info)
+            taken, size = file.tell(), file.seek(0, os.SEEK_END)
+            log = sound.extra_info
+            missing = damage.cut_off(_ends(file), size, rate, sound.frames, decoded, taken, log)
+    for oddity in oddities:
+        warn(oddity)
     if missing or broken:
         there = missing or f"{decoded / rate:.1f} s are there"
-        warn(f"{there}, then: {broken}" if broken else there)
+        warn(f"cut off: {there}, then: {broken}" if broken else f"cut off: {there}")
 
 
-def _open(file: BinaryIO) -> soundfile.SoundFile:
+def _open(file: BinaryIO, warn: Callable[[str], None]) -> soundfile.SoundFile:
+    start, size = file.read(LARGEST_PAGE), file.seek(0, os.SEEK_END)
+    at = damage.unfinished(start, size)
+    if at and not isinstance(file, io.BytesIO):  # it may be hours long, and stays as it is
+        file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        file[at : at + 4] = damage.LENGTH
+    elif at:
+        file.getbuffer()[at : at + 4] = damage.LENGTH
+    if at:
+        warn(damage.UNFINISHED)
+    file.seek(0)
     try:
         return soundfile.SoundFile(file)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: it is called .raw

@@ -52,7 +52,7 @@ class Transcriber:
     ) -> Iterator[Piece]:
         """Cut a recording into pieces of at most `piece_s` seconds, and at most the model's window.
 
-        `warn` is called with what is missing from a truncated recording.
+        `warn` is called with what is odd about a recording that can be read.
         """
         window_s = whisper.window_s(self.model)
         mel_filters = self.processor.feature_extractor.mel_filters
@@ -82,7 +82,7 @@ class _Recording:
 
     def pieces(self, transcriber: Transcriber, piece_s: float | None) -> Iterator[Piece]:
         """Read it, and log what is wrong with it."""
-        is_silent, warn = True, partial(logger.warning, "%s: cut off: %s", self.name)
+        is_silent, warn = True, partial(logger.warning, "%s: %s", self.name)
         try:
             for piece in transcriber.cut(_source(self.path), piece_s, warn):
                 is_silent = is_silent and piece.features is None

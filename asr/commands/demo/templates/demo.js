@@ -146,7 +146,7 @@ async function* lines(stream) {
   }
 }
 
-function showProgress({ model, text, heard_s, of_s, took_s, missing }) {
+function showProgress({ model, text, heard_s, of_s, took_s, warning }) {
   const card = document.getElementById(model);
   const paragraph = document.createElement("p");
   paragraph.dir = "auto";
@@ -156,8 +156,8 @@ function showProgress({ model, text, heard_s, of_s, took_s, missing }) {
   bar.value = heard_s / of_s;
   bar.hidden = heard_s === of_s;
   const soFar = heard_s === of_s ? "" : `${spoken(heard_s)} of `;
-  const cutOff = missing && `. The recording is cut off: ${missing}`;
-  card.querySelector(".took").textContent = `${soFar}${spoken(of_s)} heard in ${spoken(took_s)}${cutOff}`;
+  const odd = warning && `. Warning: ${warning}`;
+  card.querySelector(".took").textContent = `${soFar}${spoken(of_s)} heard in ${spoken(took_s)}${odd}`;
 }
 
 function setBusy(busy) {
