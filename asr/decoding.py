@@ -3,13 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 
 import numpy as np
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from asr.audio.log_mel import pad
-from asr.model.whisper import window_frames
+from asr.model.whisper import padded_frames, window_frames
 from asr.runtime import processes
 from asr.runtime.progress import tracked
 
@@ -46,6 +48,7 @@ class Piece:
     clip: int  # its index
     number: int
     count: int
+    frames: int  # to which it is padded
 
 
 def transcribe(
@@ -63,14 +66,15 @@ def transcribe(
     read: returns a clip's log-mel features by its index: float16, shape = (n_mels, n_frames). It is called
         when a batch is due, so that one batch is in memory at a time.
     """
-    frames = window_frames(model)
-    batches = plan(lengths, frames, options.batch_size)
+    window = window_frames(model)
+    batches = plan(lengths, window, options.batch_size, partial(padded_frames, model))
     heard = []
     with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_main()) as advance:
         for batch in batches[processes.rank() :: processes.world_size()]:
             with torch.inference_mode():
+                features = _features(batch, read, window).to(model.device, model.dtype)
                 ids = model.generate(
-                    _features(batch, read, frames).to(model.device, model.dtype),
+                    encoder_outputs=model.get_encoder()(features),  # features it would pad to the window
                     language=options.language,
                     task=options.task,
                     return_timestamps=False,
@@ -87,21 +91,31 @@ def transcribe(
     return [_join(of_clip) for of_clip in parts]
 
 
-def plan(lengths: list[int], frames: int, batch_size: int) -> list[list[Piece]]:
-    """Divide clips of these lengths into pieces that fit a window of `frames`, and these into batches.
+def plan(lengths: list[int], window: int, batch_size: int, padded: Callable[[int], int]) -> list[list[Piece]]:
+    """Divide clips of these lengths into pieces that fit a window, and these into batches.
 
-    Longest first, because a batch takes as long as its longest hypothesis, and so that the first batch is
-    the one that needs the most memory. Processes take whole batches in turn, so that the number of processes
-    changes no batch, and not the last bits of the results.
+    A batch has pieces that are padded to the same length, so that a clip's text does not depend on the clips
+    beside it. Longest first, because a batch takes as long as its longest hypothesis, and so that the first
+    batch is the one that needs the most memory. Processes take whole batches in turn, so that the number of
+    processes changes no batch, and not the last bits of the results.
+
+    Parameters
+    ----------
+    lengths, window: in frames
+    padded: returns the frames to which a clip of so many frames is padded
     """
     pieces = [
-        Piece(clip, number, count)
+        Piece(clip, number, count, padded(length) if count == 1 else window)
         for clip, length in enumerate(lengths)
-        for count in [n_pieces(length, frames)]
+        for count in [n_pieces(length, window)]
         for number in range(count)
     ]
-    pieces.sort(key=lambda piece: -lengths[piece.clip] / piece.count)
-    return [pieces[first : first + batch_size] for first in range(0, len(pieces), batch_size)]
+    pieces.sort(key=lambda piece: (-piece.frames, -lengths[piece.clip] / piece.count))
+    batches = []
+    for _, alike in groupby(pieces, key=lambda piece: piece.frames):
+        of_length = list(alike)
+        batches += [of_length[first : first + batch_size] for first in range(0, len(of_length), batch_size)]
+    return batches
 
 
 def n_pieces(length: int, frames: int) -> int:
@@ -130,10 +144,10 @@ def split_at_pauses(clip: np.ndarray, count: int, frames: int) -> list[np.ndarra
     return np.split(clip, cuts, axis=1)
 
 
-def _features(batch: list[Piece], read: Callable[[int], np.ndarray], frames: int) -> torch.Tensor:
-    """Return a batch's padded features: float16, shape = (batch, n_mels, frames)."""
-    pieces = (split_at_pauses(read(piece.clip), piece.count, frames)[piece.number] for piece in batch)
-    return torch.from_numpy(np.stack([pad(piece, frames) for piece in pieces]))
+def _features(batch: list[Piece], read: Callable[[int], np.ndarray], window: int) -> torch.Tensor:
+    """Return a batch's padded features: float16, shape = (batch, n_mels, n_frames)."""
+    pieces = (split_at_pauses(read(piece.clip), piece.count, window)[piece.number] for piece in batch)
+    return torch.from_numpy(np.stack([pad(piece, batch[0].frames) for piece in pieces]))
 
 
 def _search(frames: int) -> int:

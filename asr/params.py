@@ -143,7 +143,7 @@ class Lora(Section):
 class Train(Section):
     """Trainer settings under Hugging Face's names (`Seq2SeqTrainingArguments`, `WhisperConfig`), and ours.
 
-    Ours are `precision`, `num_processes`, `freeze_encoder` and `speed_perturbation`.
+    Ours are `precision`, `num_processes`, `freeze_encoder`, `speed_perturbation` and `full_window_fraction`.
     """
 
     seed: int
@@ -162,6 +162,8 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Annotated[float, Field(gt=0)]
     precision: Literal["auto", "fp32", "fp16", "bf16"]
+    padding: Literal["longest", "max_length"]
+    full_window_fraction: Annotated[float, Field(ge=0, le=1)]
     gradient_checkpointing: bool
     attn_implementation: Literal["eager", "sdpa", "flash_attention_2"]
     label_smoothing_factor: Fraction

@@ -40,6 +40,7 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
     processor = whisper.load_processor(TOKENIZER, params.model.language, params.model.task)
     model = adaptation.load_for_training(PRETRAINED, params.train)
     whisper.shorten_window(model, processor, params.model.audio_window_s)
+    model.config.padding = params.train.padding  # which `transcribe` asks for
     whisper.set_language(model, params.model.language, params.model.task)
     new_tokens = vocabulary.load(TOKENIZER)
     whisper.seed_embeddings(model, new_tokens)
@@ -50,7 +51,7 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
         table = FILTERED / f"{role}.csv"
         rows, raw = read_rows(FEATURES, table), read_rows(RAW, table)
         mel_filters = processor.feature_extractor.mel_filters
-        return Examples(rows, raw, processor.tokenizer, mel_filters, params.model.audio_window_s, speeds)
+        return Examples(rows, raw, mel_filters, params.model.audio_window_s, speeds)
 
     training, validation = examples("train", params.train.speed_perturbation), examples("validation", [1.0])
     if processes.is_main():

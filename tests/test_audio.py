@@ -6,7 +6,7 @@ import soundfile
 from transformers import WhisperFeatureExtractor
 
 from asr.audio.decode import decode, resample
-from asr.audio.log_mel import HOP_LENGTH, log_mel, n_frames, pad
+from asr.audio.log_mel import HOP_LENGTH, joined, log_mel, n_frames, own_frames, pad
 
 EXTRACTOR = WhisperFeatureExtractor()
 
@@ -38,6 +38,23 @@ def test_silence_restores_to_the_floor():
     silence = np.zeros(16_000, dtype=np.float32)
     expected = EXTRACTOR(silence, sampling_rate=16_000, return_tensors="np").input_features[0]
     np.testing.assert_array_equal(pad(log_mel(silence, EXTRACTOR.mel_filters), 3000), expected)
+
+
+def test_joined_features_are_those_of_joined_clips():
+    loud, quiet = speechlike(16_000), speechlike(24_000, seed=1) / 50
+    expected = log_mel(np.concatenate([loud, np.zeros(3_200, np.float32), quiet]), EXTRACTOR.mel_filters)
+    clips = [log_mel(samples, EXTRACTOR.mel_filters)[:, : len(samples) // 160] for samples in (loud, quiet)]
+    found = joined(clips, pause=20)
+    assert found.shape == (80, 100 + 20 + 150)
+    inside = [*range(3, 97), *range(103, 117), *range(123, 267)]  # frames that reach over no clip's end
+    np.testing.assert_allclose(found[:, inside], expected[:, inside], atol=1e-5)
+
+
+def test_own_length_leaves_half_a_second_of_silence():
+    for n in range(1, 3_100):
+        frames = own_frames(n, 3_000)
+        assert frames == 3_000 or 50 <= frames - n < 100 and frames % 50 == 0
+    assert own_frames(3_002, 3_000) == 3_000
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
+import copy
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
+from asr.audio.log_mel import own_frames
 from asr.decoding import DecodingOptions, Piece, n_pieces, plan, split_at_pauses, transcribe
 from asr.model.whisper import load_model, load_processor
 from asr.runtime import processes
@@ -13,9 +16,11 @@ from tests.recipes import REPOSITORY
 BASE = REPOSITORY / "sample/base"
 
 
-@pytest.fixture(scope="module")
-def loaded():
-    return load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+@pytest.fixture(scope="module", params=["longest", "max_length"])
+def loaded(request):
+    model = load_model(BASE).eval()
+    model.config.padding = request.param
+    return model, load_processor(BASE, "sinhalese", "transcribe")
 
 
 def clip(n_frames, seed=0):
@@ -56,10 +61,19 @@ def test_pieces_fit_the_window_and_none_is_a_crumb(n_frames):
 
 
 def test_batches_are_of_pieces_longest_first():
-    assert plan([100, 500, 300, 290], 300, 2) == [
-        [Piece(2, 0, 1), Piece(3, 0, 1)],
-        [Piece(1, 0, 3), Piece(1, 1, 3)],
-        [Piece(1, 2, 3), Piece(0, 0, 1)],
+    assert plan([100, 500, 300, 290], 300, 2, lambda length: 300) == [
+        [Piece(2, 0, 1, 300), Piece(3, 0, 1, 300)],
+        [Piece(1, 0, 3, 300), Piece(1, 1, 3, 300)],
+        [Piece(1, 2, 3, 300), Piece(0, 0, 1, 300)],
+    ]
+
+
+def test_a_batch_is_of_pieces_that_are_padded_alike():
+    assert plan([100, 500, 110, 290], 300, 2, partial(own_frames, window=300)) == [
+        [Piece(3, 0, 1, 300), Piece(1, 0, 3, 300)],
+        [Piece(1, 1, 3, 300), Piece(1, 2, 3, 300)],
+        [Piece(2, 0, 1, 200)],
+        [Piece(0, 0, 1, 150)],
     ]
 
 
@@ -68,7 +82,11 @@ def test_results_come_in_order_and_do_not_depend_on_the_batch(loaded):
     together = heard(loaded, clips, batch_size=4)
     alone = [heard(loaded, [one], batch_size=1)[0] for one in clips]
     assert together == alone
-    pieces = heard(loaded, split(clips[2], 300), batch_size=1)
+    model, processor = loaded
+    whole_windows = copy.copy(model)
+    whole_windows.config = copy.copy(model.config)
+    whole_windows.config.padding = "max_length"  # as pieces of a clip are padded
+    pieces = heard((whole_windows, processor), split(clips[2], 300), batch_size=1)
     assert together[2].text == " ".join(piece.text for piece in pieces if piece.text)
     assert together[2].n_ids == sum(piece.n_ids for piece in pieces)
 
@@ -95,7 +113,7 @@ def test_a_process_reads_the_clips_of_its_own_batches_and_one_batch_at_a_time(lo
         in_memory.append(sum(reference() is not None for reference in references))
         return features
 
-    lengths = [10, 80, 30, 60, 50, 40, 70, 20]
+    lengths = [10, 17, 12, 15, 14, 13, 16, 11]  # which are all padded alike
     results = transcribe(*loaded, lengths, read, options(batch_size=2))
     assert asked == [3, 4, 7, 0]  # longest first: 1 6 | 3 4 | 5 2 | 7 0
     assert max(in_memory) == 2

@@ -158,6 +158,7 @@ def test_one_process_sees_one_gpu(monkeypatch, before, after):
 
 # Seven steps are most of two epochs of 32 rows. Three validation rows at a time leave a last batch of two.
 SETTINGS = {
+    "train.padding": "longest",  # of a global batch, however many processes share it
     "train.per_device_train_batch_size": 4,
     "train.per_device_eval_batch_size": 3,
     "train.max_steps": 7,

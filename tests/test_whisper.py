@@ -1,12 +1,13 @@
 import pytest
 import torch
-from transformers import WhisperProcessor, pipeline
+from transformers import WhisperForConditionalGeneration, WhisperProcessor, pipeline
 
 from asr.model import whisper
 from tests.recipes import REPOSITORY
 from tests.test_audio import speechlike
 
 BASE = REPOSITORY / "sample/base"
+GENERATE = {"language": "sinhalese", "task": "transcribe", "max_new_tokens": 9}
 
 
 def load(language="sinhalese"):
@@ -35,27 +36,53 @@ def test_an_unknown_language_is_refused():
         load("dhivehi")
 
 
-def test_a_shorter_window_loads_again_and_computes_on_its_own_length(tmp_path):
+@torch.no_grad()
+def test_the_encoder_takes_any_length_as_a_model_with_that_window(tmp_path):
     model, processor = load()
-    full = torch.randn(1, 80, 300)
+    model.eval()
+    features = torch.randn(2, 80, 200)
+    assert model.model.encoder(torch.randn(2, 80, 300)).last_hidden_state.shape == (2, 150, 128)
+    ids = [
+        model.generate(encoder_outputs=model.get_encoder()(features), num_beams=beams, **GENERATE)
+        for beams in (1, 2)
+    ]
+    heard = model.get_encoder()(features).last_hidden_state
+    assert whisper.window_s(model) == 3
+    whisper.save(model, processor, tmp_path / "whole")
+    saved = WhisperForConditionalGeneration.from_pretrained(tmp_path / "whole")
+    assert saved.config.max_source_positions == 150
+
+    whisper.shorten_window(model, processor, 2)
+    whisper.save(model, processor, tmp_path / "short")
+    plain = WhisperForConditionalGeneration.from_pretrained(tmp_path / "short").eval()
+    torch.testing.assert_close(plain.get_encoder()(features).last_hidden_state, heard)
+    for beams, of_beams in zip((1, 2), ids, strict=True):
+        assert torch.equal(plain.generate(features, num_beams=beams, **GENERATE), of_beams)
+
+
+def test_a_shorter_window_loads_again(tmp_path):
+    model, processor = load()
     before = model.model.encoder.embed_positions.weight[:100].clone()
     whisper.shorten_window(model, processor, 2)
     whisper.set_language(model, "sinhalese", "transcribe")
     assert torch.equal(model.model.encoder.embed_positions.weight, before)
-    with pytest.raises(ValueError, match="length"):
-        model.model.encoder(full)
     whisper.save(model, processor, tmp_path)
 
-    again = whisper.load_model(tmp_path)
-    assert whisper.window_s(again) == 2
-    assert torch.equal(
-        again.model.encoder(full[..., :200]).last_hidden_state,
-        model.eval().model.encoder(full[..., :200]).last_hidden_state,
-    )
+    assert whisper.window_s(whisper.load_model(tmp_path)) == 2
     extractor = WhisperProcessor.from_pretrained(tmp_path).feature_extractor
     assert extractor(speechlike(8_000), sampling_rate=16_000).input_features.shape == (1, 80, 200)
     text = pipeline("automatic-speech-recognition", model=str(tmp_path))(speechlike(16_000))["text"]
     assert isinstance(text, str)
+
+
+@pytest.mark.parametrize(("padding", "frames"), [("longest", 200), ("max_length", 300), (None, 300)])
+def test_clips_are_padded_as_in_the_models_training(tmp_path, padding, frames):
+    model, processor = load()
+    if padding:
+        model.config.padding = padding
+    whisper.save(model, processor, tmp_path)
+    model = whisper.load_model(tmp_path)
+    assert whisper.padded_frames(model, 120) == frames
 
 
 def test_a_longer_window_than_the_models_is_refused():

@@ -20,9 +20,14 @@ LOG_POWER_FLOOR = -10.0
 FEATURE_RANGE = DYNAMIC_RANGE / 4
 FEATURE_FLOOR = (LOG_POWER_FLOOR + 4) / 4
 
+# What follows a clip's end in a batch, where models take clips at their own length. By this silence a model
+# hears that the clip has ended.
+MARGIN = FRAMES_PER_SECOND // 2  # frames
+STEP = FRAMES_PER_SECOND // 2  # frames; lengths are multiples of it, so that many clips have the same
 
-def n_frames(n_samples: int) -> int:
-    """Count the frames that a clip's samples touch: the last one's window reaches half a window back."""
+
+def n_frames(n_samples: int | np.ndarray) -> int | np.ndarray:
+    """Count the frames that clips' samples touch: the last one's window reaches half a window back."""
     return -(-(n_samples + N_FFT // 2) // HOP_LENGTH)
 
 
@@ -70,3 +75,25 @@ def pad(features: np.ndarray, frames: int) -> np.ndarray:
     if missing <= 0:
         return features[:, :frames]
     return np.pad(features, ((0, 0), (0, missing)), constant_values=silence)
+
+
+def own_frames(n_frames: np.ndarray | int, window: int) -> np.ndarray | int:
+    """Return the frames of clips that are padded to their own length: MARGIN more, at most the window."""
+    return np.minimum(window, -(-(n_frames + MARGIN) // STEP) * STEP)
+
+
+def joined(clips: list[np.ndarray], pause: int) -> np.ndarray:
+    """Join features as if the clips had been recorded one after the other, with silence between them.
+
+    Equal to `log_mel` of the joined samples but for the frames that reach over a clip's ends: what is quieter
+    than the loudest clip by DYNAMIC_RANGE is clipped.
+
+    Parameters
+    ----------
+    clips: float16 or float32, shape = (n_mels, n_frames) each
+    pause: frames between two clips
+    """
+    floor = max(max(float(clip.max()) for clip in clips) - FEATURE_RANGE, FEATURE_FLOOR)
+    silence = np.full((clips[0].shape[0], pause), floor, dtype=clips[0].dtype)
+    parts = [part for clip in clips for part in (silence, clip)][1:]
+    return np.maximum(np.concatenate(parts, axis=1), np.asarray(floor, dtype=clips[0].dtype))

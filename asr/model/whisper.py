@@ -1,12 +1,13 @@
 """Whisper checkpoints: load, set the language, seed new tokens, shorten the audio window, save."""
 
+import copy
 import logging
 from pathlib import Path
 
 import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperProcessor
 
-from asr.audio.log_mel import FRAMES_PER_SECOND, POSITIONS_PER_SECOND, SAMPLE_RATE
+from asr.audio.log_mel import FRAMES_PER_SECOND, POSITIONS_PER_SECOND, SAMPLE_RATE, own_frames
 from asr.model.vocabulary import NewToken, load_tokenizer
 
 
@@ -43,7 +44,25 @@ def load_model(
     logging.getLogger("transformers.generation.utils").setLevel(logging.ERROR)
     # Whisper's encoder positions are fixed sinusoids; transformers 5.23 forgets that while loading.
     model.model.encoder.embed_positions.requires_grad_(False)
+    _take_any_length(model)
     return model
+
+
+def _take_any_length(model: WhisperForConditionalGeneration) -> None:
+    """Let the encoder take features of any length up to its window, with the first of its positions.
+
+    transformers refuses all lengths but the window. The weights and the model's own configuration, which are
+    saved, stay as they are.
+    """
+    encoder = model.get_encoder()
+    encoder.config = copy.copy(encoder.config)
+    encoder.register_forward_pre_hook(_set_length, with_kwargs=True)
+
+
+def _set_length(encoder: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+    features = args[0] if args else kwargs["input_features"]
+    positions = features.shape[-1] * POSITIONS_PER_SECOND // FRAMES_PER_SECOND
+    encoder.config.max_source_positions = encoder.embed_positions.num_embeddings = positions
 
 
 def load_for_transcription(folder: str | Path) -> WhisperForConditionalGeneration:
@@ -74,6 +93,16 @@ def require_window(model: WhisperForConditionalGeneration, seconds: int) -> None
             f"model.audio_window_s is {seconds}, but the pretrained model was built for {window_s(model)} s:"
             f" set model.audio_window_s to {window_s(model)} or less"
         )
+
+
+def padded_frames(model: WhisperForConditionalGeneration, n_frames: int) -> int:
+    """Return the frames to which a clip of `n_frames` is padded for a model.
+
+    That is the window, unless the model was trained on clips at their own length: then its configuration
+    says `padding: longest`.
+    """
+    window = window_frames(model)
+    return own_frames(n_frames, window) if getattr(model.config, "padding", "") == "longest" else window
 
 
 def shorten_window(model: WhisperForConditionalGeneration, processor: WhisperProcessor, seconds: int) -> None:

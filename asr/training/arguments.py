@@ -29,7 +29,8 @@ from asr.training.trainer import TokenLoss, WhisperTrainer
 OURS = {
     "precision", "num_processes", "gradient_checkpointing", "attn_implementation", "label_smoothing_factor",
     "dropout", "attention_dropout", "activation_dropout", "freeze_encoder", "speed_perturbation",
-    "spec_augment", "lora", "early_stopping_patience", "early_stopping_threshold",
+    "spec_augment", "lora", "early_stopping_patience", "early_stopping_threshold", "padding",
+    "full_window_fraction",
 }  # fmt: skip
 
 
@@ -52,7 +53,9 @@ def make_trainer(
         train_dataset=examples,
         eval_dataset=validation,
         processing_class=processor,
-        data_collator=Collator(model.config, whisper.window_frames(model)),
+        data_collator=Collator(model.config, processor.tokenizer, whisper.window_frames(model)),
+        padding=params.padding,
+        full_window_fraction=params.full_window_fraction,
         compute_loss_func=TokenLoss(params.label_smoothing_factor),
         compute_metrics=error_rate_metrics(processor.tokenizer),
         callbacks=[*callbacks, Progress(), MarkWhole()],

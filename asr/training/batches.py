@@ -12,14 +12,16 @@ from transformers import WhisperConfig, WhisperTokenizer
 from transformers.models.whisper.modeling_whisper import shift_tokens_right
 
 from asr.audio.decode import decode, resample
-from asr.audio.log_mel import log_mel, pad
+from asr.audio.log_mel import SAMPLE_RATE, joined, log_mel, n_frames, own_frames, pad
 from asr.tables.features import log_mel_of, with_arrays
 
 NO_LOSS = -100  # the label that PyTorch's cross entropy leaves out
+SORTED = 20  # global batches whose clips are sorted by length together
+PAUSE = 30  # frames of silence between two clips that are joined
 
 
 class Examples(torch.utils.data.Dataset):
-    """Rows with their label ids, each once at every speed.
+    """Rows with their sentences, each once at every speed.
 
     Speed perturbation (Ko et al. 2015) plays a clip faster or slower, pitch and all. At speed 1 the
     stored features are taken; at another the clip is decoded and resampled when it is asked for. What
@@ -33,49 +35,59 @@ class Examples(torch.utils.data.Dataset):
     """
 
     def __init__(
-        self,
-        rows: Dataset,
-        raw: Dataset,
-        tokenizer: WhisperTokenizer,
-        mel_filters: np.ndarray,
-        window_s: float,
-        speeds: list[float],
+        self, rows: Dataset, raw: Dataset, mel_filters: np.ndarray, window_s: float, speeds: list[float]
     ) -> None:
         self.rows, self.raw, self.mel_filters = with_arrays(rows), raw, mel_filters
-        # Spelled when they are asked for: the ids of a large corpus would fill the memory of every worker.
-        self.sentences, self.tokenizer = rows.select_columns("sentence"), tokenizer
+        self.sentences = rows.select_columns("sentence")
         durations = np.asarray(rows["duration_s"][:], dtype=np.float64)
         fitting = [np.flatnonzero(durations / speed <= window_s) for speed in speeds]
         self.item_rows = np.concatenate(fitting)
         self.item_speeds = np.repeat(speeds, [len(of_speed) for of_speed in fitting])
+        self.n_frames = n_frames(durations[self.item_rows] / self.item_speeds * SAMPLE_RATE).astype(int)
+        self.speakers = np.unique(rows["speaker"][:], return_inverse=True)[1][self.item_rows]
 
     def __len__(self) -> int:
         return len(self.item_rows)
 
-    def __getitem__(self, index: int) -> dict:
-        """Return features, (n_mels, n_frames), and labels: prompt without the start token, text, end."""
-        row, speed = int(self.item_rows[index]), float(self.item_speeds[index])
+    def __getitem__(self, index: tuple[int, int | None]) -> dict:
+        """Return an item's features, (n_mels, n_frames), its sentence, and the frames of its batch.
+
+        `index` is the item's number and these frames, which the sampler decides; None: clips are joined.
+        """
+        item, frames = index
+        row, speed = int(self.item_rows[item]), float(self.item_speeds[item])
         if speed == 1:
             features = log_mel_of(self.rows[row], self.mel_filters.shape[1])
         else:
             samples, rate = decode(self.raw[row]["audio"])
             features = log_mel(resample(samples, rate * speed), self.mel_filters)
-        # The tokenizer puts the start token first; the model does that itself.
-        labels = self.tokenizer(self.sentences[row]["sentence"]).input_ids[1:]
-        return {"features": features, "labels": labels}
+        return {"features": features, "sentence": self.sentences[row]["sentence"], "frames": frames}
 
 
 class EpochSampler(Sampler):
-    """Shuffle rows anew in every epoch, and end it with its last whole global batch.
+    """Shuffle items anew in every epoch, and end it with its last whole global batch.
 
     A global batch is what one optimizer step sees, over all processes and accumulated steps. With whole
     ones only, steps are the same whether they are made by two processes or by accumulating twice. A
     corpus smaller than one is repeated until it makes one.
+
+    Its clips have about the same length, so that little is padded: of every SORTED batches of the shuffled
+    order, the clips are sorted by length. A share of the batches has the clips of one speaker after another
+    instead, for the collator to join to whole windows.
+
+    Parameters
+    ----------
+    frames: to which each item is padded if it is alone; shape = (n_items,)
+    speakers: numbers from 0; shape = (n_items,)
+    joined: that share, from 0 to 1
     """
 
-    def __init__(self, n_rows: int, global_batch: int, seed: int) -> None:
-        self.n_rows, self.seed, self.epoch = n_rows, seed, 0
-        self.length = max(1, n_rows // global_batch) * global_batch
+    def __init__(
+        self, frames: np.ndarray, speakers: np.ndarray, global_batch: int, seed: int, joined: float
+    ) -> None:
+        self.frames, self.speakers = frames, speakers
+        self.global_batch, self.seed, self.joined, self.epoch = global_batch, seed, joined, 0
+        self.length = max(1, len(frames) // global_batch) * global_batch
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch  # asr/training/trainer.py says which, so a resumed epoch has the order that it had
@@ -83,9 +95,40 @@ class EpochSampler(Sampler):
     def __len__(self) -> int:
         return self.length
 
-    def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n_rows)
-        return iter(np.tile(order, math.ceil(self.length / self.n_rows))[: self.length].tolist())
+    def __iter__(self) -> Iterator[tuple[int, int | None]]:
+        """Yield each item with the frames of its global batch; None: its clips are joined."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        n_items, n_batches = len(self.frames), self.length // self.global_batch
+        order = np.tile(rng.permutation(n_items), math.ceil(self.length / n_items))[: self.length]
+        # The share is right over the epochs, also where one epoch has few batches.
+        share = self.joined * n_batches
+        n_joined = int((self.epoch + 1) * share) - int(self.epoch * share)
+        batches = self._grouped(order, n_joined * self.global_batch, rng).reshape(n_batches, -1)
+        for number in rng.permutation(n_batches):
+            frames = None if number < n_joined else int(self.frames[batches[number]].max())
+            for item in batches[number]:
+                yield int(item), frames
+
+    def _grouped(self, order: np.ndarray, n_joined: int, rng: np.random.Generator) -> np.ndarray:
+        """Put `n_joined` clips first, speaker after speaker; sort the others in blocks by length."""
+        turns = rng.permutation(self.speakers.max() + 1)  # of the speakers
+        by_speaker = np.argsort(turns[self.speakers[order]], kind="stable")
+        first, rest = by_speaker[:n_joined], np.sort(by_speaker[n_joined:])
+        block = np.arange(len(rest)) // (SORTED * self.global_batch)
+        return order[np.concatenate([first, rest[np.lexsort((self.frames[order[rest]], block))]])]
+
+
+def frames_alone(n_frames: np.ndarray, config: WhisperConfig, window: int, padding: str) -> np.ndarray:
+    """Return the frames to which each clip is padded if it is alone in a batch; shape as `n_frames`.
+
+    Parameters
+    ----------
+    window: frames that the model takes in at once
+    padding: "longest", to a clip's own length and a margin, or "max_length", to the window
+    """
+    if padding == "max_length":
+        return np.full_like(n_frames, window)
+    return own_frames(np.maximum(n_frames, config.mask_time_length), window)  # which SpecAugment needs
 
 
 class Collator:
@@ -97,28 +140,56 @@ class Collator:
     length, never by id.
     """
 
-    def __init__(self, config: WhisperConfig, frames: int) -> None:
-        self.config = config
-        self.frames = frames  # the model's window
+    def __init__(self, config: WhisperConfig, tokenizer: WhisperTokenizer, window: int) -> None:
+        self.config, self.tokenizer = config, tokenizer
+        self.window = window  # frames that the model takes in at once
 
     def __call__(self, examples: list[dict]) -> dict[str, torch.Tensor]:
         """Return what the model takes.
 
         Returns
         -------
-        input_features: float32, shape = (batch, n_mels, frames)
-        attention_mask: int64, shape = (batch, frames), 1 on a clip's own frames. The encoder attends to
+        input_features: float32, shape = (batch, n_mels, n_frames)
+        attention_mask: int64, shape = (batch, n_frames), 1 on a clip's own frames. The encoder attends to
             all of them alike; SpecAugment, if it is on, masks inside of it instead of in the padding.
         labels, decoder_input_ids: int64, shape = (batch, longest)
         """
-        features = np.stack([pad(example["features"], self.frames) for example in examples])
-        lengths = torch.tensor([[example["features"].shape[1]] for example in examples])
-        labels = [torch.tensor(example["labels"], dtype=torch.int64) for example in examples]
+        if examples[0]["frames"] is None:
+            clips, frames = self._join(examples), self.window
+        else:
+            clips = [(example["features"], self._spell(example["sentence"])) for example in examples]
+            frames = max(example["frames"] for example in examples)
+        lengths = torch.tensor([[features.shape[1]] for features, _ in clips])
+        features = np.stack([pad(features, frames) for features, _ in clips])
+        labels = [torch.tensor(labels, dtype=torch.int64) for _, labels in clips]
         labels = pad_sequence(labels, batch_first=True, padding_value=NO_LOSS)
         pad_id, start_id = self.config.pad_token_id, self.config.decoder_start_token_id
         return {
             "input_features": torch.from_numpy(features).float(),
-            "attention_mask": (torch.arange(self.frames) < lengths).long(),
+            "attention_mask": (torch.arange(frames) < lengths).long(),
             "labels": labels,
             "decoder_input_ids": shift_tokens_right(labels, pad_id, start_id),
         }
+
+    def _spell(self, sentence: str) -> list[int]:
+        """Return a sentence's label ids: the prompt without the start token, text, end."""
+        return self.tokenizer(sentence).input_ids[1:]  # the model puts the start token first itself
+
+    def _join(self, examples: list[dict]) -> list[tuple[np.ndarray, list[int]]]:
+        """Join clips in their order, as many as fit a window with PAUSE frames between them.
+
+        And as many as the decoder has positions for their labels.
+        """
+        clips, labels = [], []
+        for example in examples:
+            features, sentence = example["features"], example["sentence"]
+            if clips:
+                longer = joined([clips[-1][0], features], PAUSE)
+                text = f"{clips[-1][1]} {sentence}"
+                ids = self._spell(text)
+                if longer.shape[1] <= self.window and len(ids) <= self.config.max_target_positions:
+                    clips[-1], labels[-1] = (longer, text), ids
+                    continue
+            clips.append((features, sentence))
+            labels.append(self._spell(sentence))
+        return [(features, ids) for (features, _), ids in zip(clips, labels, strict=True)]

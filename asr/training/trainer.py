@@ -1,20 +1,41 @@
 """Hugging Face's trainer, with steps and scores that do not depend on how rows are divided into batches."""
 
+import numpy as np
 import torch
 from transformers import Seq2SeqTrainer, TrainerCallback
 
-from asr.training.batches import NO_LOSS, EpochSampler, Examples
+from asr.training.batches import NO_LOSS, EpochSampler, Examples, frames_alone
 
 
 class WhisperTrainer(Seq2SeqTrainer):
-    """A trainer to which a batch, the same accumulated, and the same over several processes are one step."""
+    """A trainer to which a batch, the same accumulated, and the same over several processes are one step.
+
+    Joined clips are the exception: which of them share a window depends on the batch that they are in.
+    """
+
+    def __init__(self, *args, padding: str, full_window_fraction: float, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.padding, self.full_window_fraction = padding, full_window_fraction
+
+    def _frames(self, examples: Examples) -> np.ndarray:
+        return frames_alone(examples.n_frames, self.model.config, self.data_collator.window, self.padding)
 
     def _get_train_sampler(self, train_dataset: Examples | None = None) -> EpochSampler:
         args = self.args
         global_batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        sampler = EpochSampler(len(self.train_dataset), global_batch, args.seed)
+        data = self.train_dataset
+        frames = self._frames(data)
+        sampler = EpochSampler(frames, data.speakers, global_batch, args.seed, self.full_window_fraction)
         self.add_callback(EpochOrder(sampler, len(sampler) // global_batch))
         return sampler
+
+    def _get_eval_sampler(self, eval_dataset: Examples) -> list[tuple[int, int]]:
+        """Validate clips of similar length together, the shortest first.
+
+        Several processes fill the last batch up with the first clips, which then do not lengthen it.
+        """
+        frames = self._frames(eval_dataset)
+        return [(int(item), int(frames[item])) for item in np.argsort(frames, kind="stable")]
 
     def evaluation_loop(self, *args, **kwargs):
         """Score every row once, however many fill up the last batches of several processes.
@@ -31,16 +52,16 @@ class WhisperTrainer(Seq2SeqTrainer):
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **generation):
         """Return a batch's generated ids and its labels; keep each row's loss and number of labels."""
-        speech = {name: inputs[name] for name in ("input_features", "attention_mask")}
-        # `generate` calls parts of the model, and only the model as a whole computes in half precision.
-        with self.accelerator.autocast():
-            _, ids, _ = super().prediction_step(
-                model, speech, prediction_loss_only, ignore_keys, **generation
-            )
         inputs = self._prepare_inputs(inputs)
-        labels = inputs.pop("labels")
-        with torch.no_grad(), self.compute_loss_context_manager():
-            logits = model(**inputs).logits.transpose(1, 2).float()
+        labels = inputs["labels"]
+        # `generate` calls parts of the model, and only the model as a whole computes in half precision.
+        with torch.no_grad(), self.accelerator.autocast():
+            heard = self.model.get_encoder()(inputs["input_features"])
+            decoded = self.model(encoder_outputs=heard, decoder_input_ids=inputs["decoder_input_ids"])
+            _, ids, _ = super().prediction_step(  # which may repeat what it is given, for the beams
+                model, {"encoder_outputs": heard}, prediction_loss_only, ignore_keys, **generation
+            )
+        logits = decoded.logits.transpose(1, 2).float()
         losses = torch.nn.functional.cross_entropy(logits, labels, ignore_index=NO_LOSS, reduction="none")
         rows = torch.stack([losses.sum(dim=1), (labels != NO_LOSS).sum(dim=1)], dim=1)
         self.row_losses.append(self.gather_function(rows))
