@@ -103,8 +103,12 @@ class EpochSampler(Sampler):
         # The share is right over the epochs, also where one epoch has few batches.
         share = self.joined * n_batches
         n_joined = int((self.epoch + 1) * share) - int(self.epoch * share)
-        batches = self._grouped(order, n_joined * self.global_batch, rng).reshape(n_batches, -1)
-        for number in rng.permutation(n_batches):
+        numbers = np.arange(n_batches)
+        if self.joined or np.ptp(self.frames):  # or the order is random as it is
+            order = self._grouped(order, n_joined * self.global_batch, rng)
+            numbers = rng.permutation(n_batches)
+        batches = order.reshape(n_batches, -1)
+        for number in numbers:
             frames = None if number < n_joined else int(self.frames[batches[number]].max())
             for item in batches[number]:
                 yield int(item), frames
