@@ -1,9 +1,10 @@
+import re
 import unicodedata
 
 import pandas as pd
 import pytest
 
-from asr.selection import REASONS, drop_long_labels, hold_out, select_rows
+from asr.selection import REASONS, drop_long_labels, hold_out, select_rows, warnings
 
 LIMITS = {"max_duration_s": 30.0, "window_s": 10, "validation_fraction": 0.2, "seed": 1}
 
@@ -207,3 +208,32 @@ def test_validated_speakers_do_not_change_how_a_corpus_of_one_is_divided():
     rows = select_rows(more, **LIMITS)
     assert rows.iloc[: len(table)].equals(select_rows(table, **LIMITS))
     assert list(rows.reason[-3:]) == ["speaker_in_test", "", "speaker_unknown"]
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test", "lost", "speakers", "numbers"),
+    [
+        (60, 30, 100, 10, ["a", "b"], []),  # 10 % are lost, which is not too much
+        (60, 29, 100, 0, ["a", "b"], [["29"]]),
+        (60, 30, 99, 0, ["a", "b"], [["99"]]),
+        (60, 30, 100, 11, ["a", "b"], [["11", "101", "11", "11"]]),  # of all of them, in percent, by reason
+        (60, 30, 100, 0, ["a", "a"], [[]]),  # validation has the speakers of train
+        (60, 30, 100, 0, ["", ""], [[]]),
+        (20, 7, 15, 13, ["", ""], [["7"], [], ["15"], ["13", "40", "32", "13"]]),
+    ],
+)
+def test_what_makes_figures_weak_is_counted(train, validation, test, lost, speakers, numbers):
+    def rows(n, split, role, speaker="", reason=""):
+        return pd.DataFrame({"split": split, "role": role, "speaker": [speaker] * n, "reason": reason})
+
+    table = pd.concat(
+        [
+            rows(train, "train", "train", speakers[0]),
+            rows(validation, "validation", "validation", speakers[1]),
+            rows(test, "test", "test", "c"),
+            rows(lost, "train", "", reason="over_window"),
+            rows(50, "validated", "", reason="sentence_in_test"),  # which are not the corpus' own
+            rows(50, "test", "", reason="undecodable"),
+        ]
+    )
+    assert [re.findall(r"\d+", warning) for warning in warnings(table)] == numbers
