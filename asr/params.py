@@ -263,7 +263,9 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
 def _explain(mistake: dict) -> str:
     """Say in one line where a mistake is, what was found and what was expected."""
-    where = ".".join(str(part) for part in mistake["loc"]) or "the file"
+    where = ".".join(str(part) for part in mistake["loc"])
+    if not where:
+        return "the file is empty, or has no sections such as `train`: `git restore` it, or copy the root's"
     if mistake["type"] == "missing":
         return f"{where} is missing"
     if mistake["type"] == "extra_forbidden":
