@@ -18,7 +18,7 @@ from asr.evaluation.alignment import Step, align, character_name, confusions, re
 from asr.evaluation.breakdown import looping
 from asr.evaluation.charts import LABELS, inline
 from asr.evaluation.transcripts import MODELS, Transcript
-from asr.scoring.text import normalize
+from asr.evaluation.utterance_table import has_marks
 
 CONFUSED = 15  # rows of each table of confusions
 EXAMPLES = 8  # utterances of each kind
@@ -152,7 +152,7 @@ def render(
         },
         utterances=table.to_dict("records"),
         loops={LABELS[model]: list(table.id[looping(table, model)]) for model in MODELS},
-        has_marks=any(unicodedata.category(c).startswith("M") for c in normalize(" ".join(table.reference))),
+        has_marks=has_marks(table),
         about=about,
         doubts=doubts,
         speakers=table.speaker[table.speaker != ""].nunique(),
