@@ -28,7 +28,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--overwrite", action="store_true", help="write files again that --out already has")
     parser.add_argument("--piece-s", type=seconds, help="longest piece in seconds (default: the window)")
     parser.add_argument("--batch-size", type=positive, default=16, help="pieces at a time (default: 16)")
-    parser.add_argument("--num-beams", type=positive, default=1, help="default: 1, greedy search")
+    parser.add_argument("--num-beams", type=positive, help="default: the model's own; 1 is greedy search")
     return parser.parse_args(argv)
 
 

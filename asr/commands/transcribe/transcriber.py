@@ -27,21 +27,26 @@ logger = logging.getLogger("transcribe")
 
 
 class Transcriber:
-    """A loaded model, with the language and task that it writes.
+    """A loaded model, with the language and task that it writes, and the beams and length of its settings.
+
+    Parameters
+    ----------
+    language, num_beams: None: the model's own
 
     Raises
     ------
     ValueError: the model cannot be used (asr/model/base_model.py), or does not say or know its language.
     """
 
-    def __init__(self, folder: Path, language: str | None, batch_size: int, num_beams: int) -> None:
+    def __init__(self, folder: Path, language: str | None, batch_size: int, num_beams: int | None) -> None:
         checkpoint = base_model.check(folder, str(folder), keep=DECODING)
         settings = checkpoint.settings
         language = language or getattr(settings, "language", None)
         if not language:
             raise ValueError(f"{folder} does not say which language it writes: give --language")
         task = getattr(settings, "task", None) or "transcribe"
-        self.options = DecodingOptions(language, task, batch_size, MAX_NEW_TOKENS, num_beams)
+        most = min(settings.max_new_tokens or settings.max_length, MAX_NEW_TOKENS)
+        self.options = DecodingOptions(language, task, batch_size, most, num_beams or settings.num_beams or 1)
         require_language(checkpoint.tokenizer, language)
         transformers.utils.logging.disable_progress_bar()  # of loading weights
         model, self.processor = base_model.load(checkpoint, torch.float32)
