@@ -45,7 +45,7 @@ MUTATIONS = [
     ("SpecAugment masks in the padding", "asr/training/batches.py",
      "< lengths)", "< lengths.clamp(min=frames))", "tests/test_batches.py"),
     ("a clip at its own length ends without the silence that tells so", "asr/audio/log_mel.py",
-     "-(-(n_frames + MARGIN) // STEP)", "-(-n_frames // STEP)", "tests/test_batches.py"),
+     "-(-(n_frames + MARGIN) // STEP)", "-(-n_frames // STEP)", "tests/test_audio.py"),
     ("joined clips have the sentence of the last one", "asr/training/batches.py",
      'text = f"{clips[-1][1]} {sentence}"', "text = sentence", "tests/test_batches.py"),
     ("joined clips have more labels than the decoder has positions", "asr/training/batches.py",

@@ -15,12 +15,13 @@ from dvc.repo import Repo
 from pydantic import ValidationError
 from ruamel.yaml.error import YAMLError
 
-from asr.evaluation.utterance_table import from_csv, has_marks
+from asr.commands.compare.revisions import TABLE, read_table
+from asr.evaluation.utterance_table import has_marks
 from asr.params import Params, read_yaml
 
 MODEL = "data/model"
 METRICS = {name: f"metrics/{name}.json" for name in ("filter", "train", "evaluate")}
-CURVE, TABLE = "metrics/validation_curve.csv", "metrics/utterances.csv"
+CURVE = "metrics/validation_curve.csv"
 STAGES = (
     *("download", "pretrained", "featurize", "filter", "train", "package"),
     *("transcribe@pretrained", "transcribe@finetuned", "evaluate"),
@@ -75,7 +76,7 @@ def read(recipe: Path) -> Record:
         recipe=recipe,
         params=_params(stages),
         curve=pd.read_csv(recipe / CURVE),
-        has_marks=has_marks(from_csv((recipe / TABLE).read_text("utf-8"), str(recipe / TABLE))),
+        has_marks=has_marks(read_table(recipe, None)),
         model_md5=_md5s(stages, "package", "outs")[MODEL],
         commit=_git(recipe, "log", "-1", "--format=%H", "--", "dvc.lock") or None,
         uncommitted=_uncommitted(recipe),
