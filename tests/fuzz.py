@@ -29,6 +29,7 @@ from asr.sources.metadata import read_table
 from asr.tables.features import PROBLEMS
 from stages.featurize import featurize
 from tests.corpora import release, tone, tsv, write_archive
+from tests.test_ffmpeg import BROWSERS, made
 
 KINDS = {
     "wav": ("WAV", "PCM_16"), "u8": ("WAV", "PCM_U8"), "float": ("WAV", "FLOAT"), "flac": ("FLAC", "PCM_16"),
@@ -100,6 +101,10 @@ def seeds() -> dict[str, bytes]:
             hz = 48_000 if name == "opus" else rate
             soundfile.write(file, wave.astype(np.float32), hz, format=format, subtype=subtype)
             files[f"{name}-{channels}"] = file.getvalue()
+    for kind in ("m4a", "3gp", "amr", "aac", "webm", "wma", "avi"):
+        files[kind] = made(kind, 1)
+    for kind, options in BROWSERS.items():
+        files[f"{kind}-live"] = made(kind, 1, dict(options))
     return files
 
 
