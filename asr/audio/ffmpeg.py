@@ -26,7 +26,7 @@ class FFmpegFile:
     Raises
     ------
     RuntimeError: none of FORMATS.
-    ValueError: without sound.
+    ValueError: without sound, or with sound of an unknown kind.
     """
 
     frames = FRAMES_UNKNOWN
@@ -38,8 +38,8 @@ class FFmpegFile:
         except av.FFmpegError as error:
             raise RuntimeError(error.strerror) from error
         stream = self._container.streams.best("audio")
-        if stream is None or not stream.rate or not stream.channels:
-            raise ValueError("no sound in it")
+        if not stream or not stream.codec_context or not stream.rate or not stream.channels:
+            raise ValueError("no sound in it that can be decoded")
         self.samplerate, self.channels = stream.rate, stream.channels
         self.format = self._container.format.name
         self.missing = ""  # what the file proves to be missing at its end; known when all is read
