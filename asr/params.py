@@ -60,15 +60,15 @@ class HubSource(Section):
 
 
 class FolderColumns(Section):
-    audio: str  # file, relative to the folder
-    sentence: str
+    audio: str | None  # file, relative to the folder. null of any: found by its usual names
+    sentence: str | None
     speaker: str | None
-    split: str | None  # train, validation, test or validated; null: `test_fraction` of the speakers are test
+    split: str | None  # train, validation, test or validated; no such column: `test_fraction` of the speakers
 
 
 class FolderSource(Section):
     path: str
-    table: str  # .tsv, .csv or .jsonl, relative to the folder
+    table: str | None  # relative to the folder; null: the only one in it
     columns: FolderColumns
     test_fraction: Fraction
 

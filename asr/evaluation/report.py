@@ -13,7 +13,7 @@ import pandas as pd
 import soundfile
 from markupsafe import Markup
 
-from asr.audio.decode import decode
+from asr.audio.decode import decode, open_sound
 from asr.evaluation.alignment import Step, align, character_name, confusions, readable
 from asr.evaluation.breakdown import looping
 from asr.evaluation.charts import LABELS, inline
@@ -95,8 +95,8 @@ def direction(text: str) -> str:
 
 def data_uri(clip: bytes) -> str:
     """Write an encoded clip as a data: URI that a browser plays; in another format as flac."""
-    found = soundfile.info(io.BytesIO(clip)).format
-    mime = next((mime for name, mime in _MIME.items() if found.startswith(name)), None)
+    with open_sound(io.BytesIO(clip)) as sound:
+        mime = next((mime for name, mime in _MIME.items() if sound.format.startswith(name)), None)
     if mime is None:
         samples, rate = decode(clip)
         file, mime = io.BytesIO(), _MIME["FLAC"]
