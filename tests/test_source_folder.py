@@ -21,8 +21,8 @@ def write(root, rows, files=None, table="metadata.tsv"):
 
 def read(root, split="split", speaker="speaker", table="metadata.tsv", fraction=0.1, validated=False):
     columns = {"audio": "path", "sentence": "sentence", "speaker": speaker, "split": split}
-    params = {"path": str(root), "table": table, "columns": columns, "test_fraction": fraction}
-    return list(folder.clips(FolderSource.model_validate(params), validated))
+    params = {"path": str(root), "table": table, "columns": columns}
+    return list(folder.clips(FolderSource.model_validate(params), fraction, validated))
 
 
 @pytest.mark.parametrize("table", ["metadata.tsv", "metadata.csv", "TABLE.CSV"])

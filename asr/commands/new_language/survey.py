@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.sources.archive import COLUMNS, TABLES
 from asr.sources.containers import Member, members
 from asr.sources.metadata import read_release_table
+from asr.sources.release import COLUMNS, TABLES
 
 SPLITS = ("train.tsv", "dev.tsv", "test.tsv")
 DURATIONS = "clip_durations.tsv"  # of newer releases
