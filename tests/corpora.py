@@ -123,16 +123,8 @@ def spontaneous(rows: list[tuple[str, str, str, str]], locale: str = "it") -> li
     rows: speaker, clip, transcription, split
     """
     home = f"sps-corpus-5.0-2026-09-11-{locale}"
-    known = [
-        {
-            "client_id": speaker,
-            "audio_file": clip,
-            "prompt": "Che cosa?",
-            "transcription": text,
-            "split": split,
-        }
-        for speaker, clip, text, split in rows
-    ]
+    names = ("client_id", "audio_file", "transcription", "split")
+    known = [{"prompt": "Che?", "duration_ms": "4000", **dict(zip(names, row, strict=True))} for row in rows]
     table = tsv(*(tuple(row.get(name, "") for name in SPONTANEOUS) for row in known), header=SPONTANEOUS)
     clips = [(f"{home}/audios/{row[1]}", tone(hz=200 + 10 * i)) for i, row in enumerate(rows)]
     tables = [(f"{home}/ss-corpus-{locale}.tsv", table), (f"{home}/ss-reported-audios-{locale}.tsv", b"x\n")]
