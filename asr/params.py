@@ -86,7 +86,8 @@ class Download(Section):
     source: Literal["archive", "mdc", "hub", "folder", "sample"]
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)]  # of all clips; what is bad is in features.PROBLEMS
     locale: str
-    archive: Place  # path of a Common Voice release: .tar, .tar.gz or .zip
+    test_fraction: Fraction  # of the speakers, where a release has no test split
+    archive: Place  # path of a Common Voice release: .tar, .tar.gz, .zip, or the folder it was unpacked to
     archive_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     mdc: MdcSource
     hub: HubSource
@@ -104,6 +105,7 @@ class Model(Section):
     task: Literal["transcribe", "translate"]
     audio_window_s: Annotated[int, Field(ge=1, le=30)]
     extend_tokenizer: Count  # tokens to learn from the training transcripts; 0: none
+    keep_tags: bool  # of asr/scoring/text.py, in what is trained on
 
 
 class Featurize(Section):

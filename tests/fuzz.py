@@ -24,11 +24,12 @@ from asr.params import FolderSource
 from asr.runtime import workers
 from asr.runtime.errors import _raised_by_us
 from asr.runtime.workers import Died
-from asr.sources import archive, folder
+from asr.sources import folder
+from asr.sources.release import read_release
 from asr.sources.user_table import read_table
 from asr.tables.features import PROBLEMS
 from stages.featurize import featurize
-from tests.corpora import release, tone, tsv, write_archive
+from tests.corpora import release, spontaneous, tone, tsv, write_archive
 from tests.test_ffmpeg import BROWSERS, made
 from tests.test_workbook import ods, xlsx
 
@@ -147,9 +148,11 @@ def table_seeds() -> dict[str, bytes]:
     lines = "\n".join(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) for row in rows)
     files = {"t.tsv": table, "t.csv": table.replace(b"\t", b","), "t.jsonl": lines.encode()}
     files |= {"t.xlsx": xlsx([header, *rows]), "t.ods": ods([header, *rows])}
+    spoken = [(speaker, name, f"{text} [noise]", split) for name, text, speaker, split in rows]
     with tempfile.TemporaryDirectory() as place:
         for name in ("a.tar", "a.tar.gz", "a.zip"):
             files[name] = write_archive(Path(place) / name, release()).read_bytes()
+        files["s.tar"] = write_archive(Path(place) / "s.tar", spontaneous(spoken, "dv")).read_bytes()
     return files
 
 
@@ -180,7 +183,7 @@ def _table_case(row: int) -> tuple[str, str]:
                 settings = {"path": str(root), "table": name, "columns": columns, "test_fraction": 0.1}
                 clips = list(folder.clips(FolderSource.model_validate(settings), False))
             else:
-                clips = list(archive.read_release(root / name, "dv", False))
+                clips = list(read_release(root / name, "dv", 0.1, False))
         except (ValueError, OSError) as error:
             assert isinstance(error, OSError) or _raised_by_us(error), "the user would see a traceback"
             return name, type(error).__name__

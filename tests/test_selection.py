@@ -158,6 +158,31 @@ def test_a_validated_row_is_added_or_refused_under_its_reason(change, reason):
     assert rows.role.iloc[-2] == "train"
 
 
+DEV = select_rows(corpus(), **LIMITS).query("split == 'validation' and role == 'train'").iloc[0]
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({}, ""),
+        ({"speaker": "s1", "sentence": "s1 says 0 [laughter]"}, ""),  # both in train
+        ({"speaker": "t0"}, "speaker_in_test"),
+        ({"sentence": "t0 says [noise] 1"}, "sentence_in_test"),
+        ({"speaker": VALIDATION.speaker}, "speaker_in_validation"),
+        ({"speaker": DEV.speaker}, "speaker_in_validation"),
+        ({"sentence": DEV.sentence}, "sentence_in_validation"),
+        ({"sentence": "[noise]"}, "empty_sentence"),
+        ({"speaker": ""}, "speaker_unknown"),
+    ],
+)
+def test_an_unassigned_row_is_trained_on_unless_it_is_in_dev_or_test(change, reason):
+    more = with_validated(corpus(), {"split": "unassigned"}, {"split": "unassigned"} | change)
+    rows = select_rows(more, **LIMITS)
+    assert (rows.role.iloc[-1], rows.reason.iloc[-1]) == ("" if reason else "train", reason)
+    assert rows.role.iloc[-2] == "train"
+    assert rows.iloc[:46].equals(select_rows(corpus(), **LIMITS))
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_a_test_sentence_is_known_in_either_composition(form):
     other = {"NFC": "NFD", "NFD": "NFC"}[form]

@@ -1,10 +1,8 @@
 """One's own recordings: audio files in a folder, and a table that says what is spoken in each."""
 
-import hashlib
 import logging
 import os
 import sys
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,6 +11,7 @@ from itertools import compress
 from pathlib import Path
 
 from asr.params import FolderSource
+from asr.sources.held_out import hold_out
 from asr.sources.metadata import clean_name
 from asr.sources.user_table import find_table, read_table
 from asr.tables import corpus
@@ -26,7 +25,8 @@ logger = logging.getLogger(__name__)
 def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
     """Yield the clips that the table lists, in its order. A clip that cannot be read has a `problem`.
 
-    Rows whose split is "validated" are left out unless `validated` is true.
+    Rows whose split is "validated" are left out unless `validated` is true. Without a split column,
+    `params.test_fraction` of the speakers are test.
 
     Raises
     ------
@@ -92,33 +92,6 @@ def _pieces(file: Path) -> Iterator[bytes]:
             yield piece
 
 
-def hold_out(listed: list[Clip], fraction: float) -> list[Clip]:
-    """Move a fraction of the speakers to test, or of the sentences if fewer than two speakers are named.
-
-    Clips without a speaker stay in train if others have one: they could be anyone's. Speakers are chosen by
-    hash, so that a new clip moves few others.
-
-    Raises
-    ------
-    ValueError: fewer than two speakers and fewer than two sentences.
-    """
-    unit, keys = "speakers", [clip.speaker for clip in listed]
-    if len(set(keys) - {""}) < 2:
-        unit, keys = "sentences", [_spelling(clip.sentence) for clip in listed]
-    known = sorted(set(keys) - {""}, key=lambda key: hashlib.sha256(key.encode()).digest())
-    if len(known) < 2:
-        raise ValueError(
-            "download.folder: fewer than two speakers and two sentences, so there is nothing to hold out for"
-            " testing: add recordings, or a column `split` to the table"
-        )
-    held_out = set(known[: min(max(1, round(fraction * len(known))), len(known) - 1)])
-    logger.info("no split column: %d of %d %s are test, chosen by hash", len(held_out), len(known), unit)
-    return [
-        replace(clip, split="test" if key in held_out else "train")
-        for clip, key in zip(listed, keys, strict=True)
-    ]
-
-
 def _with_audio(listed: list[Clip], files: list[str]) -> Iterator[Clip]:
     if not all(files):
         logger.warning("%d of %d listed files cannot be read", files.count(""), len(files))
@@ -173,7 +146,3 @@ def _split(value: str, where: str) -> str:
     if value not in SPLITS:
         raise ValueError(f"{where}: the split is {value!r}; it has to be one of {', '.join(SPLITS)}")
     return SPLITS[value]
-
-
-def _spelling(sentence: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", sentence).split())
