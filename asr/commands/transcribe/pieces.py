@@ -46,7 +46,8 @@ def pieces(
     Parameters
     ----------
     recording: a file in one of libsndfile's formats, or its path
-    packed: a piece has as many utterances as fit; otherwise it has one
+    packed: a piece has as many utterances as fit. Otherwise it has one, for a model that was trained on
+        single sentences, which does badly with two.
     mel_filters: shape = (201, n_mels)
     warn: called with what is odd about a recording that can be read, such as what is missing at its end
 
@@ -82,9 +83,8 @@ def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:
     """Join blocks and cut them anew into arrays of at most `window` samples.
 
     A recording that fits the window stays whole, as in `stages.transcribe`. A longer one is cut at every
-    pause of PAUSE samples, because a model that was trained on single sentences does badly with two of them.
-    Speech without a pause is cut where it is quietest, and its last two parts have about the same length,
-    because models hallucinate on half a second of speech.
+    pause of PAUSE samples. Speech without a pause is cut where it is quietest, and its last two parts have
+    about the same length, because models hallucinate on half a second of speech.
     """
     waiting, ended, whole = np.zeros(0, np.float32), False, True
     while not ended or len(waiting):
