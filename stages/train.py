@@ -41,7 +41,8 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
     processor = whisper.load_processor(TOKENIZER, params.model.language, params.model.task)
     model = adaptation.load_for_training(PRETRAINED, params.train)
     whisper.shorten_window(model, processor, params.model.audio_window_s)
-    model.config.padding = params.train.padding  # which `transcribe` asks for
+    model.config.padding = params.train.padding  # both say how `transcribe` and `asr transcribe` cut and pad
+    model.config.full_window_fraction = params.train.full_window_fraction
     whisper.set_language(model, params.model.language, params.model.task)
     if params.model.keep_tags:
         whisper.allow(model, processor.tokenizer, TAGS)

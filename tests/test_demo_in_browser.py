@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def run(address, demo):
 def heard(transcribers, recording: bytes) -> dict[str, str]:  # noqa: F811
     """Return the text of each model, as `asr transcribe` gives it."""
     return {
-        name: plain("", model.hear(list(model.cut(io.BytesIO(recording), None, print)))).strip()
+        name: plain("", list(chain(*model.hear([*model.cut(io.BytesIO(recording), print)])))).strip()
         for name, model in transcribers.items()
     }
 

@@ -16,7 +16,7 @@ from asr.audio.log_mel import SAMPLE_RATE
 from asr.commands.demo import server as demo_server
 from asr.commands.demo.cli import open_port
 from asr.commands.demo.server import Demo, serve
-from asr.commands.transcribe.recordings import Piece
+from asr.commands.transcribe.pieces import Piece
 from asr.commands.transcribe.subtitles import Segment, plain
 from asr.commands.transcribe.transcriber import Transcriber, transcripts
 from asr.params import SampleSource
@@ -66,7 +66,7 @@ def transcribed(client, recording):
 def as_asr_transcribe_does(transcriber, recording, tmp_path):
     """Return the text that `asr transcribe` gives."""
     (tmp_path / "recording").write_bytes(recording)
-    ((name, segments),) = transcripts(transcriber, [tmp_path / "recording"], None)
+    ((name, segments),) = transcripts(transcriber, [tmp_path / "recording"])
     return plain(name, segments).strip()
 
 
@@ -208,13 +208,13 @@ class Slow:
     def __init__(self, count):
         self.count, self.heard = count, 0
 
-    def cut(self, recording, chunk_s, warn):
-        return [Piece(n * SAMPLE_RATE, (n + 1) * SAMPLE_RATE, (0, 0), None) for n in range(self.count)]
+    def cut(self, recording, warn):
+        return [Piece(n * SAMPLE_RATE, (n + 1) * SAMPLE_RATE, [(0, 0)], None) for n in range(self.count)]
 
     def hear(self, pieces):
         self.heard += 1
         time.sleep(0.01)
-        return [Segment(0, 0, "x" * 1000) for _ in pieces]
+        return [[Segment(0, 0, "x" * 1000)] for _ in pieces]
 
 
 def test_a_model_of_a_shorter_window_is_heard_to_its_end():

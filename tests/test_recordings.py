@@ -3,16 +3,14 @@ import re
 
 import numpy as np
 import pytest
-from transformers import WhisperFeatureExtractor
 
 from asr.audio.decode import decode, resample
-from asr.audio.log_mel import SAMPLE_RATE, log_mel
+from asr.audio.log_mel import SAMPLE_RATE
 from asr.commands.transcribe import recordings
 from tests.test_audio import encoded, speechlike
 from tests.test_damage import KINDS, without_length
 from tests.test_damage import encoded as encoded_as
 
-MEL_FILTERS = WhisperFeatureExtractor().mel_filters
 SECOND = SAMPLE_RATE
 
 
@@ -24,41 +22,6 @@ def read(recording, warn=refuse):
     """Decode a file, or the bytes of one."""
     recording = io.BytesIO(recording) if isinstance(recording, bytes) else recording
     return np.concatenate(list(recordings.read(recording, warn)))
-
-
-def pieces(samples, window_s=30):
-    data = encoded(samples, SECOND, format="WAV", subtype="FLOAT")
-    return list(recordings.pieces(io.BytesIO(data), window_s, MEL_FILTERS, refuse))
-
-
-def in_blocks(samples, size=50_000):
-    return (samples[first : first + size] for first in range(0, len(samples), size))
-
-
-@pytest.mark.parametrize("seconds", [0.05, 2.9, 3.0, 3.1, 5.9, 6.1, 8.95, 9.05, 61.3])
-def test_chunks_leave_nothing_out_fit_the_window_and_none_is_a_crumb(seconds):
-    samples = speechlike(round(seconds * SECOND))
-    chunks = list(recordings.cut(in_blocks(samples), 3 * SECOND))
-    np.testing.assert_array_equal(np.concatenate(chunks), samples)
-    lengths = [len(chunk) / SECOND for chunk in chunks]
-    assert max(lengths) <= 3
-    assert min(lengths) >= min(seconds, 0.9)
-
-
-def test_how_a_recording_comes_in_changes_nothing():
-    samples = speechlike(20 * SECOND)
-    small, large = (list(recordings.cut(in_blocks(samples, size), 3 * SECOND)) for size in (1_001, 480_000))
-    assert [len(chunk) for chunk in small] == [len(chunk) for chunk in large]
-
-
-def test_cuts_are_made_in_the_pauses():
-    samples = speechlike(14 * SECOND) + 0.1
-    pauses = [(2.0, 2.3), (4.5, 4.8), (6.6, 6.9), (9.2, 9.5), (11.4, 11.7)]
-    for begin, end in pauses:
-        samples[round(begin * SECOND) : round(end * SECOND)] = 0
-    ends = np.cumsum([len(chunk) for chunk in recordings.cut(in_blocks(samples), 3 * SECOND)]) / SECOND
-    assert all(begin < end < stop for end, (begin, stop) in zip(ends, pauses, strict=False))
-    assert len(ends) == 6
 
 
 @pytest.mark.parametrize(
@@ -81,37 +44,6 @@ def test_a_stream_is_what_the_stages_decode(rate, channels, kind, tmp_path):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_short_recording_has_the_features_of_the_stages():
-    samples = speechlike(2 * SECOND)
-    samples[SECOND : SECOND + SECOND // 2] = 0  # a pause, at which a longer one would be cut
-    (piece,) = pieces(samples, 3)
-    assert (piece.start, piece.end) == (0, 2 * SECOND)
-    np.testing.assert_array_equal(piece.features, log_mel(samples, MEL_FILTERS).astype(np.float16))
-
-
-def test_silence_is_not_listened_to():
-    found = pieces(np.concatenate([speechlike(3 * SECOND), np.zeros(9 * SECOND, np.float32)]), 3)
-    assert found[0].features is not None and found[-1].features is None
-    assert found[-1].end == 12 * SECOND
-    assert [piece.start for piece in found[1:]] == [piece.end for piece in found[:-1]]
-
-
-@pytest.mark.parametrize("noise", [0, 1e-3], ids=["silence", "noise"])
-@pytest.mark.parametrize(("start_s", "length_s"), [(0, 2), (13, 2), (28, 2), (9, 0.3)])
-def test_a_piece_says_where_something_is_heard(noise, start_s, length_s):
-    samples = noise * np.random.default_rng(0).standard_normal(30 * SECOND).astype(np.float32)
-    said = speechlike(round(length_s * SECOND))
-    samples[start_s * SECOND : start_s * SECOND + len(said)] += said
-    (piece,) = pieces(samples)
-    expected = (max(0, start_s - 0.1), min(30, start_s + length_s + 0.1))
-    assert np.array(piece.heard) / SECOND == pytest.approx(expected, abs=0.06)
-
-
-def test_what_does_not_change_in_loudness_is_heard_from_its_start_to_its_end():
-    (piece,) = pieces(0.1 * np.random.default_rng(0).standard_normal(4 * SECOND).astype(np.float32))
-    assert piece.heard == (0, 4 * SECOND)
-
-
 @pytest.mark.parametrize(
     "data",
     [b"a text file", encoded(np.full(100, np.nan, np.float32), SECOND, format="WAV", subtype="FLOAT")],
@@ -125,14 +57,6 @@ def test_what_is_no_audio_is_refused(data):
 def test_an_empty_file_is_called_empty():
     with pytest.raises(ValueError, match="^not decodable: the file is empty$"):
         read(b"")
-
-
-def test_a_pause_always_parts_two_sentences_and_the_second_begins_at_once():
-    said = [1.1, 0.7, 2.0, 1.3]  # seconds; any two would fit the window
-    silence = np.full(round(0.6 * SECOND), 1e-4, np.float32)
-    samples = np.concatenate([part for s in said for part in (speechlike(round(s * SECOND)), silence)])
-    chunks = list(recordings.cut(in_blocks(samples), 5 * SECOND))
-    assert [len(chunk) / SECOND for chunk in chunks] == pytest.approx([s + 0.6 for s in said], abs=0.12)
 
 
 @pytest.mark.parametrize("kind", KINDS)

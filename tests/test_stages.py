@@ -98,6 +98,11 @@ def test_train_writes_curves_and_figures_without_times(finished):
     assert not list(finished.folder.glob("checkpoints/*/*/optimizer.pt"))  # what takes the space
 
 
+def test_the_saved_model_says_how_it_was_trained(finished):
+    config = json.loads((finished.folder / "data/model/config.json").read_text())
+    assert (config["padding"], config["full_window_fraction"]) == ("max_length", 0)
+
+
 def test_transcribe_writes_a_line_for_every_test_row_in_order(finished):
     ids = pd.read_csv(finished.folder / "data/filtered/test.csv").id
     for name in ("pretrained", "finetuned"):

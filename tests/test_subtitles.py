@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from asr.commands.transcribe.subtitles import FORMATS, Segment
+from asr.commands.transcribe.subtitles import FORMATS, Segment, divided
 
 HEARD = [
     Segment(0.0, 2.5, "ބޮޑު މަގު"),
@@ -59,3 +59,22 @@ def test_json_has_the_times_of_every_segment_on_one_line():
 def test_a_recording_in_which_nothing_is_said(format, expected):
     found = FORMATS[format]("a.mp3", [])
     assert found == expected or json.loads(found)["segments"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths", "parts"),
+    [
+        ("aa bb cc dd", [2, 2], ["aa bb", "cc dd"]),  # in proportion
+        ("aa bb cc dd", [6, 2], ["aa bb cc", "dd"]),
+        ("aaaa aaaa. bbbb bbbb bbbb", [1, 1], ["aaaa aaaa.", "bbbb bbbb bbbb"]),  # a sentence ends near
+        ("ހުރި ގަޔާ؟ އެކަކު އެކަކު އެކަކު", [1, 1], ["ހުރި ގަޔާ؟", "އެކަކު އެކަކު އެކަކު"]),
+        ("a. " + 20 * "bbbb ", [1, 1], ["a. " + 9 * "bbbb " + "bbbb", 9 * "bbbb " + "bbbb"]),  # too far
+        ("one", [3, 9, 1], ["", "one", ""]),
+        ("", [1, 2], ["", ""]),
+        ("all of it", [5], ["all of it"]),
+        ("今日は晴れ。明日は雨です。", [6, 6], ["今日は晴れ。", "明日は雨です。"]),  # no spaces
+        ("สวัสดีครับ", [1, 1], ["สวัส", "ดีครับ"]),
+    ],
+)
+def test_a_text_is_divided_among_utterances(text, lengths, parts):
+    assert divided(text, lengths) == parts

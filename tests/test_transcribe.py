@@ -1,5 +1,6 @@
 """`asr transcribe` as a user calls it, with the sample's base model."""
 
+import io
 import json
 import os
 import re
@@ -14,9 +15,10 @@ import pytest
 
 from asr.audio.decode import decode, resample
 from asr.audio.log_mel import SAMPLE_RATE
-from asr.commands.transcribe.recordings import Piece
+from asr.commands.transcribe.pieces import Piece
 from asr.commands.transcribe.subtitles import Segment
 from asr.commands.transcribe.transcriber import Transcriber, transcripts
+from asr.decoding import Hypothesis
 from asr.tables.shards import read_shards
 from tests.recipes import REPOSITORY, Recipe
 from tests.test_audio import encoded, speechlike
@@ -151,6 +153,45 @@ def test_silence_is_named_and_what_is_said_in_it_has_its_times(transcribe, spoke
     assert (segment["start_s"], segment["end_s"]) == pytest.approx((8.9, 11.1), abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("trained", "packed", "cues"),
+    [
+        ({}, None, [2, 1]),
+        ({"full_window_fraction": 0.1}, None, [2, 1]),
+        ({"full_window_fraction": 0.0}, None, [1, 1, 1]),
+        ({"full_window_fraction": 0.0}, True, [2, 1]),
+        ({}, False, [1, 1, 1]),
+    ],
+)
+def test_a_model_hears_as_much_at_once_as_in_its_training(tmp_path, trained, packed, cues):
+    shutil.copytree(BASE, tmp_path / "model")
+    config = json.loads((tmp_path / "model/config.json").read_text())
+    (tmp_path / "model/config.json").write_text(json.dumps(config | trained))
+    transcriber = Transcriber(tmp_path / "model", "tamil", batch_size=1, num_beams=1, packed=packed)
+    said = np.concatenate([speechlike(SAMPLE_RATE), np.zeros(SAMPLE_RATE // 2)] * 3)
+    pieces = list(transcriber.cut(io.BytesIO(encoded(said, SAMPLE_RATE, format="WAV")), pytest.fail))
+    assert [len(piece.cues) for piece in pieces] == cues
+
+
+def test_a_window_of_more_text_than_the_decoder_can_write_is_heard_in_parts(monkeypatch):
+    """The decoder writes 100 frames' text here, with a pause in the middle of the 300."""
+
+    def transcribe(model, processor, lengths, read, options):
+        return [Hypothesis(f"{read(n).max():.0f}", 444, lengths[n] > 200) for n in range(len(lengths))]
+
+    monkeypatch.setattr("asr.commands.transcribe.transcriber.transcribe", transcribe)
+    transcriber = Transcriber(BASE, "tamil", batch_size=1, num_beams=1)
+    features = np.repeat(np.float16([1, -2, 2]), [140, 20, 140])[None]
+    pieces = [
+        Piece(0, 1, [(0, 16_000), (16_000, 32_000)], features),
+        Piece(1, 2, [(0, 1)], None),
+        Piece(2, 3, [(32_000, 48_000)], features[:, :140]),
+    ]
+    heard = transcriber.hear(pieces)
+    assert [[cue.text for cue in cues] for cues in heard] == [["1", "2"], [""], ["1"]]
+    assert heard[0][1] == Segment(1.0, 2.0, "2")
+
+
 class FewAtATime:
     """In place of a Transcriber: recordings of 50 pieces, the second of which breaks."""
 
@@ -159,23 +200,23 @@ class FewAtATime:
     def __init__(self):
         self.held = self.most = self.read = 0
 
-    def cut(self, recording, piece_s, warn):
+    def cut(self, recording, warn):
         self.read += 1
         for number in range(50):
             if self.read == 2 and number == 30:
                 raise ValueError("broken")
             self.held += 1
             self.most = max(self.most, self.held)
-            yield Piece(number, number + 1, (number, number + 1), np.zeros(1))
+            yield Piece(number, number + 1, [(number, number + 1)], np.zeros(1))
 
     def hear(self, pieces):
         self.held -= len(pieces)
-        return [Segment(piece.start, piece.end, str(piece.start)) for piece in pieces]
+        return [[Segment(piece.start, piece.end, str(piece.start))] for piece in pieces]
 
 
 def test_however_long_recordings_are_a_few_pieces_are_held(tmp_path):
     transcriber, files = FewAtATime(), [tmp_path / name for name in "abc"]
-    heard = dict(transcripts(transcriber, files, None))
+    heard = dict(transcripts(transcriber, files))
     assert transcriber.most == 16 and list(heard) == [str(file) for file in files]
     assert heard[str(files[1])] is None
     for file in (files[0], files[2]):

@@ -111,6 +111,14 @@ def padded_frames(model: WhisperForConditionalGeneration, n_frames: int) -> int:
     return own_frames(n_frames, window) if getattr(model.config, "padding", "") == "longest" else window
 
 
+def hears_several(model: WhisperForConditionalGeneration) -> bool:
+    """Tell whether a model knows windows of several utterances, as a published one does.
+
+    One that was trained on single utterances only says `full_window_fraction: 0` in its configuration.
+    """
+    return getattr(model.config, "full_window_fraction", 1.0) > 0
+
+
 def shorten_window(model: WhisperForConditionalGeneration, processor: WhisperProcessor, seconds: int) -> None:
     """Cut a model's window to its first `seconds`, in place: positions, configuration and extractor.
 

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,7 +28,7 @@ from werkzeug.wrappers import Request, Response
 
 from asr.audio.log_mel import SAMPLE_RATE
 from asr.commands.demo import texts
-from asr.commands.transcribe.recordings import Piece
+from asr.commands.transcribe.pieces import Piece
 from asr.commands.transcribe.subtitles import plain
 from asr.commands.transcribe.transcriber import Transcriber
 from asr.evaluation import report
@@ -123,7 +123,7 @@ class Demo:
         warnings: dict[str, list[str]] = {name: [] for name in self.transcribers}
         try:
             pieces = {
-                name: transcriber.cut(io.BytesIO(recording), None, warnings[name].append)
+                name: transcriber.cut(io.BytesIO(recording), warnings[name].append)
                 for name, transcriber in self.transcribers.items()
             }
             cut = {name: _within_limit(of_it, client) for name, of_it in pieces.items()}
@@ -146,7 +146,7 @@ class Demo:
                 _require(client)
                 started = time.perf_counter()
                 batch = pieces[first : first + size]
-                heard += transcriber.hear(batch)
+                heard += chain.from_iterable(transcriber.hear(batch))
                 took_s += time.perf_counter() - started
             yield {
                 "model": name,

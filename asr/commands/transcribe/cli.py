@@ -4,8 +4,8 @@
     asr transcribe interviews/ --format srt --out subtitles/
     ffmpeg -i film.mkv -f wav - | asr transcribe - --format json
 
-A recording that is longer than the model's window is cut at its pauses. Subtitles have a cue for each piece.
---out keeps the folders in which recordings lie. Files that it already has are skipped.
+A recording that is longer than the model's window is cut at its pauses. Subtitles have a cue for each
+utterance. --out keeps the folders in which recordings lie. Files that it already has are skipped.
 """
 
 import argparse
@@ -16,8 +16,6 @@ from asr.commands import arguments
 from asr.commands.arguments import positive
 from asr.commands.transcribe.subtitles import FORMATS
 
-SHORTEST_PIECE_S = 1.0
-
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = arguments.command_parser("transcribe", __doc__)
@@ -26,17 +24,11 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--format", choices=FORMATS, default="txt", help="default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write a file for each recording there")
     parser.add_argument("--overwrite", action="store_true", help="write files again that --out already has")
-    parser.add_argument("--piece-s", type=seconds, help="longest piece in seconds (default: the window)")
+    what = "what the model hears at once: a window full, or an utterance (default: as in its training)"
+    parser.add_argument("--pieces", choices=("windows", "utterances"), help=what)
     parser.add_argument("--batch-size", type=positive, default=16, help="pieces at a time (default: 16)")
     parser.add_argument("--num-beams", type=positive, help="default: the model's own; 1 is greedy search")
     return parser.parse_args(argv)
-
-
-def seconds(text: str) -> float:
-    """Read the length of a piece; argparse puts this function's name into its message."""
-    if not float(text) >= SHORTEST_PIECE_S:  # nan is not either
-        raise argparse.ArgumentTypeError(f"{text!r}: expected {SHORTEST_PIECE_S} or more")
-    return float(text)
 
 
 def main(argv: list[str]) -> None:
@@ -54,12 +46,13 @@ def main(argv: list[str]) -> None:
             return
     from asr.commands.transcribe.transcriber import Transcriber, transcripts
 
-    transcriber = Transcriber(model, args.language, args.batch_size, args.num_beams)
+    packed = None if args.pieces is None else args.pieces == "windows"
+    transcriber = Transcriber(model, args.language, args.batch_size, args.num_beams, packed)
     # A file's name need not be UTF-8. Its other bytes are written unchanged, or escaped as JSON does it.
     errors = "backslashreplace" if args.format == "json" else "surrogateescape"
     sys.stdout.reconfigure(encoding="utf-8", errors=errors)
     n_failed = 0
-    for number, (name, segments) in enumerate(transcripts(transcriber, found, args.piece_s)):
+    for number, (name, segments) in enumerate(transcripts(transcriber, found)):
         if segments is None:
             n_failed += 1
             continue

@@ -1,7 +1,6 @@
-"""Recordings of any length: read as a stream, cut at their pauses into pieces that fit a model's window."""
+"""Recordings of any length, read as a stream."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,55 +8,7 @@ import numpy as np
 import soxr
 
 from asr.audio.decode import BLOCK_SAMPLES, blocks, missing, mix, open_sound
-from asr.audio.log_mel import SAMPLE_RATE, log_mel
-
-PAUSE = round(0.4 * SAMPLE_RATE)  # samples; a pause this long always separates two pieces
-LEAD = SAMPLE_RATE // 20  # samples of a pause that stay before the speech that follows
-FRAME = SAMPLE_RATE // 100  # samples whose loudness is measured together
-FLOOR_DB = -80.0  # a quieter frame counts as this loud
-DISTINCT_DB = 12.0  # between the quietest and the loudest frames; with less there is no pause to find
-QUIET = 0.35  # share of that range, above the quietest, that is still a pause
-EARLIEST_CUT = 0.3  # of a window, where there is no pause
-AROUND_S = 0.2  # around a cut, over which it has to be quiet
-MARGIN = SAMPLE_RATE // 10  # samples that a subtitle is shown before and after what is heard
-SILENCE = 10 ** (-70 / 20)  # of full scale: a piece that is never louder is not transcribed
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a recording that fits a model's window. Places are samples at 16 kHz, from its beginning."""
-
-    start: int
-    end: int
-    heard: tuple[int, int]  # from where to where something is heard; start and end if nothing is
-    features: np.ndarray | None  # log-mel, float16, shape = (n_mels, n_frames); None: silence
-
-
-def pieces(
-    recording: Path | BinaryIO, window_s: float, mel_filters: np.ndarray, warn: Callable[[str], None]
-) -> Iterator[Piece]:
-    """Cut a recording into consecutive pieces of at most `window_s` seconds, while it is read.
-
-    Parameters
-    ----------
-    recording: a file in one of the formats of `decode.open_sound`, or its path
-    mel_filters: shape = (201, n_mels)
-    warn: called with what is odd about a recording that can be read, such as what is missing at its end
-
-    Raises
-    ------
-    ValueError: not audio, or samples that are not finite.
-    """
-    start = 0
-    for samples in cut(read(recording, warn), round(window_s * SAMPLE_RATE)):
-        end = start + len(samples)
-        if np.abs(samples).max() > SILENCE:
-            first, last = heard(samples)
-            features = log_mel(samples, mel_filters).astype(np.float16)
-            yield Piece(start, end, (start + first, start + last), features)
-        else:
-            yield Piece(start, end, (start, end), None)
-        start = end
+from asr.audio.log_mel import SAMPLE_RATE
 
 
 def read(recording: Path | BinaryIO, warn: Callable[[str], None]) -> Iterator[np.ndarray]:
@@ -92,93 +43,3 @@ def read(recording: Path | BinaryIO, warn: Callable[[str], None]) -> Iterator[np
     if lacking or broken:
         there = lacking or f"{decoded / rate:.1f} s are there"
         warn(f"cut off: {there}, then: {broken}" if broken else f"cut off: {there}")
-
-
-def cut(blocks: Iterator[np.ndarray], window: int) -> Iterator[np.ndarray]:
-    """Join blocks and cut them anew into arrays of at most `window` samples.
-
-    A recording that fits the window stays whole, as in `stages.transcribe`. A longer one is cut at every
-    pause of PAUSE samples, because a model that was trained on single sentences does badly with two of them.
-    Speech without a pause is cut where it is quietest, and its last two parts have about the same length,
-    because models hallucinate on half a second of speech.
-    """
-    waiting, ended, whole = np.zeros(0, np.float32), False, True
-    while not ended or len(waiting):
-        while not ended and len(waiting) <= 2 * window + 2 * PAUSE:
-            block = next(blocks, None)
-            ended = block is None
-            waiting = waiting if ended else np.concatenate([waiting, block])
-        if not len(waiting):
-            return
-        if whole and len(waiting) <= window:
-            yield waiting
-            return
-        whole = False
-        at = _first_pause(waiting[: window + PAUSE], window)
-        if at is None and len(waiting) > 2 * window:
-            at = quietest(waiting, int(EARLIEST_CUT * window), window)
-        elif at is None and len(waiting) > window:
-            middle, reach = len(waiting) // 2, window - -(-len(waiting) // 2)
-            reach = min(reach, int((0.5 - EARLIEST_CUT) * window))
-            at = quietest(waiting, middle - reach, middle + reach)
-        yield waiting[:at]
-        waiting = waiting[at:] if at else waiting[:0]
-
-
-def _first_pause(samples: np.ndarray, window: int) -> int | None:
-    """Find the end of the first pause after speech; None if the window has no such pause.
-
-    A frame is quiet if it is below QUIET of the range from the quietest to the loudest 5 %, in decibels.
-    """
-    loudness = _loudness(samples)
-    n_frames = len(loudness)
-    if not n_frames:
-        return None
-    low, high = np.percentile(loudness, [5, 95])
-    if high - low < DISTINCT_DB:
-        return None  # all speech, or all noise
-    speech = np.flatnonzero(loudness >= low + QUIET * (high - low))  # frames
-    pauses = np.diff(speech) - 1
-    long = np.flatnonzero(pauses * FRAME >= PAUSE)
-    if len(long):
-        at = speech[long[0] + 1] * FRAME - LEAD
-    elif (n_frames - 1 - speech[-1]) * FRAME >= PAUSE:
-        at = n_frames * FRAME  # goes on in silence
-    else:
-        return None
-    return min(int(at), window)
-
-
-def heard(samples: np.ndarray) -> tuple[int, int]:
-    """Find from where to where something is heard: all of it if the loudness differs little.
-
-    In two seconds of speech among thirty, few frames are loud, so the loudest one counts here.
-    """
-    loudness = _loudness(samples)
-    if len(loudness):
-        low, high = np.percentile(loudness, 5), loudness.max()
-        if high - low >= DISTINCT_DB:
-            loud = np.flatnonzero(loudness >= low + QUIET * (high - low))  # frames
-            first, last = loud[0] * FRAME - MARGIN, (loud[-1] + 1) * FRAME + MARGIN
-            return max(0, int(first)), min(len(samples), int(last))
-    return 0, len(samples)
-
-
-def _loudness(samples: np.ndarray) -> np.ndarray:
-    """Return the power of each whole frame in decibels of full scale."""
-    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
-    return np.maximum(10 * np.log10((frames**2).mean(axis=1) + 1e-12), FLOOR_DB)
-
-
-def quietest(samples: np.ndarray, first: int, last: int) -> int:
-    """Return the quietest sample from `first` to `last`; of equals, the last."""
-    half = int(AROUND_S * SAMPLE_RATE) // 2
-    around = samples[max(0, first - half) : last + half].astype(np.float64)
-    power = np.concatenate([np.zeros(1), np.cumsum(around**2)])
-    centres = np.arange(first, last + 1)
-    offset = max(0, first - half)
-    begins = np.maximum(centres - half - offset, 0)
-    ends = np.minimum(centres + half - offset, len(around))
-    loudness = (power[ends] - power[begins]) / np.maximum(ends - begins, 1)
-    ties = np.flatnonzero(loudness <= loudness.min() * 1.001 + 1e-12)
-    return int(centres[ties[-1]])

@@ -3,6 +3,15 @@
 import html
 import json
 from dataclasses import dataclass
+from itertools import accumulate
+
+import regex
+
+# Scripts that write no space between words: a text may be divided after any letter.
+_NO_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = regex.compile(rf"[{_NO_SPACES}][\p{{M}}\p{{P}}\s]*|[^\s{_NO_SPACES}]+\s*")
+_SENTENCE_END = regex.compile(r"[\p{STerm}…]\p{P}*\s*$")
+NEAR = 10  # characters; a text is divided at the end of a sentence that is so much nearer
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,24 @@ def vtt(name: str, segments: list[Segment]) -> str:
         if cue.text
     ]
     return "\n".join(["WEBVTT\n", *cues])
+
+
+def divided(text: str, lengths: list[int]) -> list[str]:
+    """Divide a text among utterances of these lengths; returns one for each, of which some may be empty.
+
+    A model says what it heard, and not when. So the text is divided in proportion, or at the end of a
+    sentence that is NEAR.
+    """
+    words, parts = _WORD.findall(text), []
+    for number, length in enumerate(lengths[:-1]):
+        due = sum(map(len, words)) * length / sum(lengths[number:])  # characters
+        ends = accumulate(map(len, words), initial=0)
+        ended = [False, *(_SENTENCE_END.search(word) for word in words)]
+        off = [abs(end - due) + (0 if at_end else NEAR) for end, at_end in zip(ends, ended, strict=True)]
+        taken = off.index(min(off))
+        parts.append("".join(words[:taken]).strip())
+        words = words[taken:]
+    return [*parts, "".join(words).strip()]
 
 
 FORMATS = {"txt": plain, "json": as_json, "srt": srt, "vtt": vtt}

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import torch
 import transformers
 
 from asr.audio.log_mel import SAMPLE_RATE
-from asr.commands.transcribe.recordings import Piece, pieces
-from asr.commands.transcribe.subtitles import Segment
-from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, transcribe
+from asr.commands.transcribe.pieces import Piece, pieces
+from asr.commands.transcribe.subtitles import Segment, divided
+from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, split_at_pauses, transcribe
 from asr.model import base_model, whisper
 from asr.model.generation import DECODING
 from asr.model.vocabulary import require_language
@@ -23,6 +24,7 @@ from asr.runtime import disk
 from asr.runtime.terminal import visible
 
 HELD = 8  # batches of pieces, held and sorted together: bounds the memory, however long a recording is
+SHORTEST = 0.3  # of a window, to be halved
 logger = logging.getLogger("transcribe")
 
 
@@ -38,7 +40,14 @@ class Transcriber:
     ValueError: the model cannot be used (asr/model/base_model.py), or does not say or know its language.
     """
 
-    def __init__(self, folder: Path, language: str | None, batch_size: int, num_beams: int | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        language: str | None,
+        batch_size: int,
+        num_beams: int | None,
+        packed: bool | None = None,
+    ) -> None:
         checkpoint = base_model.check(folder, str(folder), keep=DECODING)
         settings = checkpoint.settings
         language = language or getattr(settings, "language", None)
@@ -51,30 +60,45 @@ class Transcriber:
         transformers.utils.logging.disable_progress_bar()  # of loading weights
         model, self.processor = base_model.load(checkpoint, torch.float32)
         self.model = whisper.to_transcribe(model)
+        self.packed = whisper.hears_several(self.model) if packed is None else packed
 
-    def cut(
-        self, recording: Path | BinaryIO, piece_s: float | None, warn: Callable[[str], None]
-    ) -> Iterator[Piece]:
-        """Cut a recording into pieces of at most `piece_s` seconds, and at most the model's window.
+    def cut(self, recording: Path | BinaryIO, warn: Callable[[str], None]) -> Iterator[Piece]:
+        """Cut a recording into pieces that fit the model's window.
 
         `warn` is called with what is odd about a recording that can be read.
         """
-        window_s = whisper.window_s(self.model)
         mel_filters = self.processor.feature_extractor.mel_filters
-        return pieces(recording, min(piece_s or window_s, window_s), mel_filters, warn)
+        return pieces(recording, whisper.window_s(self.model), self.packed, mel_filters, warn)
 
-    def hear(self, pieces: list[Piece]) -> list[Segment]:
-        """Transcribe pieces, of one recording or of several, sorted into batches."""
-        spoken = [piece.features for piece in pieces if piece.features is not None]
-        lengths = [features.shape[1] for features in spoken]
-        heard = []
-        if spoken:
-            heard = transcribe(self.model, self.processor, lengths, spoken.__getitem__, self.options)
-        texts = (visible(" ".join(h.text.splitlines())) for h in heard)  # a cue ends at a blank line
-        return [
-            Segment(*(place / SAMPLE_RATE for place in p.heard), "" if p.features is None else next(texts))
-            for p in pieces
-        ]
+    def hear(self, pieces: list[Piece]) -> list[list[Segment]]:
+        """Transcribe pieces, of one recording or of several; returns the cues of each."""
+        texts = iter(self._texts([piece.features for piece in pieces if piece.features is not None]))
+        return [_cues(piece, "" if piece.features is None else next(texts)) for piece in pieces]
+
+    def _texts(self, features: list[np.ndarray]) -> list[str]:
+        """Transcribe features, sorted into batches.
+
+        What does not end within MAX_NEW_TOKENS is halved and heard again: it is a loop, or a window that has
+        more text than the decoder has positions.
+        """
+        if not features:
+            return []
+        lengths, window = [clip.shape[1] for clip in features], whisper.window_frames(self.model)
+        heard = transcribe(self.model, self.processor, lengths, features.__getitem__, self.options)
+        texts = [hypothesis.text for hypothesis in heard]
+        for number, hypothesis in enumerate(heard):
+            if hypothesis.hit_limit and lengths[number] > SHORTEST * window:
+                texts[number] = " ".join(self._texts(split_at_pauses(features[number], 2, window)))
+        return texts
+
+
+def _cues(piece: Piece, text: str) -> list[Segment]:
+    text = visible(" ".join(text.split()))  # a cue ends at a blank line
+    parts = divided(text, [last - first for first, last in piece.cues])
+    return [
+        Segment(first / SAMPLE_RATE, last / SAMPLE_RATE, part)
+        for (first, last), part in zip(piece.cues, parts, strict=True)
+    ]
 
 
 class _Recording:
@@ -85,11 +109,11 @@ class _Recording:
         self.name = str(path) if path else "stdin"
         self.segments: list[Segment] | None = []  # None: it cannot be read
 
-    def pieces(self, transcriber: Transcriber, piece_s: float | None) -> Iterator[Piece]:
+    def pieces(self, transcriber: Transcriber) -> Iterator[Piece]:
         """Read it, and log what is wrong with it."""
         is_silent, warn = True, partial(logger.warning, "%s: %s", self.name)
         try:
-            for piece in transcriber.cut(_source(self.path), piece_s, warn):
+            for piece in transcriber.cut(_source(self.path), warn):
                 is_silent = is_silent and piece.features is None
                 yield piece
         except (ValueError, OSError) as error:
@@ -103,23 +127,23 @@ class _Recording:
 
 
 def transcripts(
-    transcriber: Transcriber, found: list[Path | None], piece_s: float | None
+    transcriber: Transcriber, found: list[Path | None]
 ) -> Iterator[tuple[str, list[Segment] | None]]:
     """Transcribe recordings in their order; yields name and segments, None for one that cannot be read."""
     read: list[_Recording] = []
     waiting: list[tuple[_Recording, Piece]] = []
 
     def heard() -> Iterator[tuple[str, list[Segment] | None]]:
-        segments = transcriber.hear([piece for _, piece in waiting])
-        for (recording, _), segment in zip(waiting, segments, strict=True):
+        cues = transcriber.hear([piece for _, piece in waiting])
+        for (recording, _), of_piece in zip(waiting, cues, strict=True):
             if recording.segments is not None:
-                recording.segments.append(segment)
+                recording.segments += of_piece
         yield from ((recording.name, recording.segments) for recording in read)
         waiting.clear()
         read.clear()
 
     for recording in map(_Recording, found):
-        for piece in recording.pieces(transcriber, piece_s):
+        for piece in recording.pieces(transcriber):
             waiting.append((recording, piece))
             if len(waiting) == HELD * transcriber.options.batch_size:
                 yield from heard()
