@@ -62,10 +62,9 @@ class FFmpegFile:
         filled = 0
         while filled < len(out):
             if not len(self._rest):
-                self._rest = next(self._decoded, None)
-                if self._rest is None:
-                    self._rest = out[:0]
-                    break
+                self._rest = next(self._decoded, self._rest)
+            if not len(self._rest):
+                break
             taken = self._rest[: len(out) - filled]
             out[filled : filled + len(taken)] = taken
             self._rest = self._rest[len(taken) :]
