@@ -83,7 +83,7 @@ class Transcriber:
 
 
 def _cues(piece: Piece, text: str) -> list[Segment]:
-    text = visible(" ".join(text.split()))  # a cue ends at a blank line
+    text = visible(" ".join(text.splitlines()))  # a cue ends at a blank line
     parts = divided(text, [last - first for first, last in piece.cues])
     return [
         Segment(first / SAMPLE_RATE, last / SAMPLE_RATE, part)
