@@ -1,5 +1,5 @@
 # make sample         the embedded recipe, from nothing to a word error rate
-# make test           the tests
+# make test           the tests; MARKED="…" chooses others, as pytest's -m does
 # make test-all       and more kills, faults and benchmarks: half an hour
 # make test-sample    what `make sample` wrote
 # make demo           try the model in a browser; the sample's: make demo RECIPE=sample
@@ -17,17 +17,18 @@ PYTEST = PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest
 AT_A_TIME = --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sample test test-all test-sample demo test-browser test-export test-remote lint benchmark faults audit licences
+.PHONY: sample test test-all test-sample demo extras test-browser test-export test-remote lint benchmark faults \
+  audit licences
 
 sample: .venv/installed
 	cd sample && PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
 	@.venv/bin/asr card --recipe sample
 
 test: .venv/installed
-	$(PYTEST) $(AT_A_TIME)
+	$(PYTEST) $(AT_A_TIME) $(if $(MARKED),-m "$(MARKED)")
 
-test-all: .venv/installed
-	$(PYTEST) $(AT_A_TIME) -m "not (sample or browser or export or remote or real)"
+test-all:
+	$(MAKE) test MARKED="not (sample or browser or export or remote or real)"
 
 test-sample: sample
 	$(PYTEST) -m sample
@@ -37,6 +38,10 @@ demo: .venv/installed
 
 benchmark: .venv/installed
 	.venv/bin/python -m benchmarks.run $(ARGS)
+
+# What the tests of the next three targets need, at once.
+extras: .venv/installed
+	$(PIP_INSTALL) --editable ".[browser,dev,export,remote]"
 
 test-browser: .venv/installed
 	$(PIP_INSTALL) --editable ".[browser]"

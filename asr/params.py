@@ -60,15 +60,15 @@ class HubSource(Section):
 
 
 class FolderColumns(Section):
-    audio: str  # file, relative to the folder
-    sentence: str
+    audio: str | None  # file, relative to the folder. null of any: found by its usual names
+    sentence: str | None
     speaker: str | None
-    split: str | None  # train, validation, test or validated; null: `test_fraction` of the speakers are test
+    split: str | None  # train, validation, test or validated; no such column: `test_fraction` of the speakers
 
 
 class FolderSource(Section):
     path: str
-    table: str  # .tsv, .csv or .jsonl, relative to the folder
+    table: str | None  # relative to the folder; null: the only one in it
     columns: FolderColumns
     test_fraction: Fraction
 
@@ -86,7 +86,8 @@ class Download(Section):
     source: Literal["archive", "mdc", "hub", "folder", "sample"]
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)]  # of all clips; what is bad is in features.PROBLEMS
     locale: str
-    archive: Place  # path of a Common Voice release: .tar, .tar.gz or .zip
+    test_fraction: Fraction  # of the speakers, where a release has no test split
+    archive: Place  # path of a Common Voice release: .tar, .tar.gz, .zip, or the folder it was unpacked to
     archive_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     mdc: MdcSource
     hub: HubSource
@@ -104,6 +105,7 @@ class Model(Section):
     task: Literal["transcribe", "translate"]
     audio_window_s: Annotated[int, Field(ge=1, le=30)]
     extend_tokenizer: Count  # tokens to learn from the training transcripts; 0: none
+    keep_tags: bool  # of asr/scoring/text.py, in what is trained on
 
 
 class Featurize(Section):
@@ -263,7 +265,9 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
 def _explain(mistake: dict) -> str:
     """Say in one line where a mistake is, what was found and what was expected."""
-    where = ".".join(str(part) for part in mistake["loc"]) or "the file"
+    where = ".".join(str(part) for part in mistake["loc"])
+    if not where:
+        return "the file is empty, or has no sections such as `train`: `git restore` it, or copy the root's"
     if mistake["type"] == "missing":
         return f"{where} is missing"
     if mistake["type"] == "extra_forbidden":

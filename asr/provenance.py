@@ -9,10 +9,11 @@ from iso639 import Language, LanguageNotFoundError
 
 from asr.params import Download, Pretrained
 
-RELEASE = re.compile(r"cv-corpus-(\d+)\.(\d+)(-delta)?-\d{4}-\d{2}-\d{2}")
+RELEASE = re.compile(r"(cv|sps)-corpus-(\d+)\.(\d+)(-delta)?-\d{4}-\d{2}-\d{2}")
 LAST_ON_THE_HUB = 17  # Common Voice's last release there: mozilla-foundation/common_voice_17_0
 ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 READ_ALOUD = "read speech: sentences that people read aloud into microphones of their own"
+SPONTANEOUS = "spontaneous speech: answers that people gave to questions into microphones of their own"
 OF_THE_SAME = "of the same collection as what it was trained on"
 
 
@@ -86,7 +87,7 @@ def corpus_of(download: Download) -> Corpus:
             name=f"Mozilla Data Collective, dataset {download.mdc.dataset}",
             detail="a Common Voice release as the platform had it at the time of the run",
             type="common_voice",
-            speech=READ_ALOUD,
+            speech=f"speech {OF_THE_SAME}",
             terms="its terms are on its page there; who downloaded it accepted them",
             url=f"https://mozilladatacollective.com/datasets/{quote(download.mdc.dataset, safe='')}",
             config=download.locale,
@@ -124,21 +125,23 @@ def corpus_of(download: Download) -> Corpus:
 
 
 def _release(archive: str, sha256: str | None, locale: str) -> Corpus:
-    """Describe an archive in Common Voice's layout. Its original file name tells the release."""
-    file = PurePosixPath(archive).name
+    """Describe an archive in Common Voice's layout. Its original name, or a folder's, tells the release."""
+    path = PurePosixPath(archive)
+    file = next(filter(RELEASE.match, reversed(path.parts)), path.name)
     detail = f"archive {file}" + (f", sha256 {sha256}" if sha256 else "")
     release = RELEASE.match(file)
     if not release:
         terms = "its terms are those of its publisher"
-        return Corpus(file, detail, "archive", READ_ALOUD, terms, config=locale)
-    major, minor, delta = release.groups()
+        return Corpus(file, detail, "archive", f"speech {OF_THE_SAME}", terms, config=locale)
+    kind, major, minor, delta = release.groups()
     hub_id = f"mozilla-foundation/common_voice_{major}_{minor}"
-    known = not delta and int(major) <= LAST_ON_THE_HUB
+    known = kind == "cv" and not delta and int(major) <= LAST_ON_THE_HUB
     return Corpus(
-        name=f"Common Voice {major}.{minor}{delta or ''} ({release[0]})",
+        name=f"Common Voice {'' if kind == 'cv' else 'Spontaneous Speech '}{major}.{minor}{delta or ''}"
+        f" ({release[0]})",
         detail=detail,
         type=hub_id if known else "common_voice",
-        speech=READ_ALOUD,
+        speech=READ_ALOUD if kind == "cv" else SPONTANEOUS,
         terms="Common Voice is CC0; its users agree not to identify its speakers",
         hub_id=hub_id if known else None,
         config=locale,
@@ -158,7 +161,5 @@ def licence_of(base: Base, given: str | None) -> str | None:
     OpenAI's Whisper is Apache 2.0 on the hub. For another base model the licence has to be `given`.
     """
     if given and not re.fullmatch(r"[a-z0-9.-]+", given):
-        raise ValueError(
-            f"--license {given!r}: expected one of the hub's names, such as apache-2.0 or mit"
-        )
+        raise ValueError(f"--license {given!r}: expected one of the hub's names, such as apache-2.0 or mit")
     return given or ("apache-2.0" if (base.hub_id or "").startswith("openai/whisper-") else None)

@@ -6,20 +6,21 @@ import random
 import pandas as pd
 
 from asr.scoring.text import normalize
+from asr.tables.corpus import ADDED
 from asr.tables.features import PROBLEMS
 
 ROLES = ("train", "validation", "test")
 # In the order in which they are looked for; a row is dropped under the first that holds.
 REASONS = (
     *PROBLEMS,
-    "empty_sentence",  # nothing but punctuation
+    "empty_sentence",  # nothing but punctuation and tags
     "too_long",  # max_duration_s and more
     "over_window",  # longer than the model's window: it would be cut
     "speaker_in_test",
     "sentence_in_test",
     "speaker_in_validation",
     "sentence_in_validation",
-    "speaker_unknown",  # of a validated row: may be anyone's, one of test's too
+    "speaker_unknown",  # of an added row: may be anyone's, one of test's too
     "too_many_labels",  # more ids than the decoder has positions
 )
 # Of these a corpus may have thousands, and it is not the clips that are at fault.
@@ -38,11 +39,12 @@ def select_rows(
     what shares a sentence with theirs leaves training. Test rows are only dropped if they are broken:
     a long one is transcribed in pieces.
 
-    Rows of split "validated" are added to training last, and change neither validation nor test: runs
+    Rows of the splits ADDED are added to training last, and change neither validation nor test: runs
     with and without them can be compared. No speaker and no sentence of validation or test comes in
-    with them, not even in a corpus of one speaker. Where validation or test names a speaker, a validated
-    row that names none is refused: it may be theirs, and no release vouches that it is not, as it does
-    for the train split. In a corpus that names none at all, sentences have to do.
+    with them, not even in a corpus of one speaker; with unassigned rows, none of the corpus' own
+    validation split either. Where validation or test names a speaker, an added row that names none is
+    refused: it may be theirs, and no release vouches that it is not, as it does for the train split. In
+    a corpus that names none at all, sentences have to do.
 
     Parameters
     ----------
@@ -57,8 +59,8 @@ def select_rows(
     ValueError: nothing is left for one of the three roles.
     """
     rows = rows.assign(role="", reason="", key=rows.sentence.map(normalize))
-    is_test, is_validated = rows.split == "test", rows.split == "validated"
-    is_own = ~is_test & ~is_validated  # the corpus' own train and validation
+    is_test, is_added = rows.split == "test", rows.split.isin(ADDED)
+    is_own = ~is_test & ~is_added  # the corpus' own train and validation
 
     def drop(reason: str, where: pd.Series) -> None:
         rows.loc[where & (rows.reason == ""), "reason"] = reason
@@ -69,17 +71,20 @@ def select_rows(
     drop("too_long", ~is_test & (rows.duration_s >= max_duration_s))
     drop("over_window", ~is_test & (rows.duration_s > window_s))
     test = rows[is_test & (rows.reason == "")]
-    compared = ~is_test if knows_speakers(rows) else is_validated
+    compared = ~is_test if knows_speakers(rows) else is_added
     drop("speaker_in_test", compared & rows.speaker.isin(_named(test)))
     drop("sentence_in_test", ~is_test & rows.key.isin(set(test.key)))
 
     pool = rows[is_own & (rows.reason == "")]
     validation = pool.loc[hold_out(pool, validation_fraction, seed)]
     is_held_out = rows.index.isin(validation.index)
-    drop("speaker_in_validation", is_validated & rows.speaker.isin(_named(validation)))
+    drop("speaker_in_validation", is_added & rows.speaker.isin(_named(validation)))
     drop("sentence_in_validation", ~is_test & ~is_held_out & rows.key.isin(set(validation.key)))
+    own, is_unassigned = pool[pool.split == "validation"], rows.split == "unassigned"
+    drop("speaker_in_validation", is_unassigned & rows.speaker.isin(_named(own)))
+    drop("sentence_in_validation", is_unassigned & rows.key.isin(set(own.key)))
     if _named(test) or _named(validation):
-        drop("speaker_unknown", is_validated & (rows.speaker == ""))
+        drop("speaker_unknown", is_added & (rows.speaker == ""))
 
     rows.loc[~is_test & ~is_held_out, "role"] = "train"
     rows.loc[validation.index, "role"] = "validation"
@@ -152,7 +157,7 @@ def warnings(rows: pd.DataFrame) -> list[str]:
 
 def knows_speakers(rows: pd.DataFrame) -> bool:
     """Tell whether a corpus can be divided by speaker: its own splits name at least two."""
-    return len(_named(rows[rows.split != "validated"])) > 1
+    return len(_named(rows[~rows.split.isin(ADDED)])) > 1
 
 
 def hold_out(pool: pd.DataFrame, fraction: float, seed: int) -> pd.Index:

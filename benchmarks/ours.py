@@ -26,7 +26,7 @@ from stages.transcribe import transcribe_rows
 
 RAW, FEATURES, TEST = Path("data/raw"), Path("data/features"), Path("data/filtered/test.csv")
 PRETRAINED, MODEL = Path("data/pretrained"), Path("data/model")
-CHECKPOINTS, HEARD = Path("checkpoints"), Path("ours.json")
+CHECKPOINTS, HEARD, PLAIN = Path("checkpoints"), Path("ours.json"), Path("plain.json")
 
 
 def prepare(params: Params, rounds: int) -> dict:
@@ -61,15 +61,16 @@ def evaluate(params: Params, rounds: int) -> dict:
     for _ in range(rounds):
         with turns.turn(len(rows)):
             heard = [hypothesis.text for hypothesis in transcribe_rows(model, processor, rows, params)]
-    HEARD.write_text(json.dumps(heard, ensure_ascii=False))
     plain = transcribe_plainly(model, processor, params)
+    HEARD.write_text(json.dumps(heard, ensure_ascii=False))
+    PLAIN.write_text(json.dumps(plain, ensure_ascii=False))
     return {"clips": len(rows), "same_as_plain": sum(map(str.__eq__, heard, plain))}
 
 
 def transcribe_plainly(
     model: WhisperForConditionalGeneration, processor: WhisperProcessor, params: Params
 ) -> list[str]:
-    """Transcribe the test rows one by one, from their audio, through Hugging Face's own feature extractor."""
+    """Transcribe the test rows one by one, padded to the window, as other programs do."""
     texts = []
     for clip in read_rows(RAW, TEST):
         samples = resample(*decode(clip["audio"]))

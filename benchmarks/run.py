@@ -1,6 +1,6 @@
 """The notebook's way and ours, side by side: make benchmark, or
 
-    python -m benchmarks.run --recipe sample -S train.max_steps=40
+    python -m benchmarks.run --recipe sample -S train.max_steps=40 --as window
 
 Takes a recipe's corpus and checkpoint, leaves out what one of the two cannot read or what does not fit the
 window of ours, and lets both prepare, train and evaluate in turns. Prints a table; writes results as JSON.
@@ -23,10 +23,11 @@ from benchmarks.recipes import REPOSITORY, arguments, keep_readable, make_recipe
 from benchmarks.sides import Side, alternate
 from benchmarks.table import put_into_page, table
 
-RESULTS = REPOSITORY / "benchmarks/results.json"  # and the table in docs/benchmarks.md
+RESULTS = REPOSITORY / "benchmarks/results.json"  # and the tables in docs/benchmarks.md
+NAMES = ("defaults", "window")  # of measurements: the root's own settings, and a window set for the corpus
 
 
-def error_rates(folder: Path) -> dict[str, Change]:
+def error_rates(folder: Path, ours: str) -> dict[str, Change]:
     """Compare what both heard on the same clips: the notebook's error rates before, ours after."""
     clips = read_shards(folder / "data/raw").remove_columns("audio").to_pandas()
     clips = clips[clips.split == "test"].reset_index(drop=True)
@@ -37,7 +38,7 @@ def error_rates(folder: Path) -> dict[str, Change]:
         errors = errors.rename(columns={name: f"{name}_finetuned" for name in ("errors", "char_errors")})
         return pd.concat([clips[["id", "speaker"]], errors], axis=1)
 
-    return compare(scored("notebook/heard.json"), scored("ours.json"), samples=10_000, seed=13)
+    return compare(scored("notebook/heard.json"), scored(ours), samples=10_000, seed=13)
 
 
 def benchmark(recipe: Path, changes: list[str], rounds: int, steps_per_turn: int) -> dict:
@@ -53,7 +54,7 @@ def benchmark(recipe: Path, changes: list[str], rounds: int, steps_per_turn: int
         run_stage("filter", folder)
         trained = alternate("train", steps_per_turn, folder)
         evaluated = alternate("evaluate", rounds, folder)
-        rates = error_rates(folder)
+        rates, plain = error_rates(folder, "ours.json"), error_rates(folder, "plain.json")
         roles = {role: len(pd.read_csv(folder / f"data/filtered/{role}.csv")) for role in ("train", "test")}
 
     def side_by_side(sides: dict[str, Side], figure, unit: str, more_is_better: bool = False) -> dict:
@@ -64,11 +65,14 @@ def benchmark(recipe: Path, changes: list[str], rounds: int, steps_per_turn: int
     def per_clip(side: Side) -> float:
         return median(turn["seconds"] / turn["n_clips"] for turn in side.taken)
 
+    def overall(side: Side) -> float:  # no median, because some steps have clips joined to whole windows
+        return sum(turn["n_clips"] for turn in side.taken) / sum(turn["seconds"] for turn in side.taken)
+
     phases = {"prepare": prepared, "train": trained, "evaluate": evaluated}
     results = {
         "prepare": side_by_side(prepared, per_clip, "s a clip"),
         "store": side_by_side(prepared, lambda side: side.result["bytes"] / hours, "bytes an hour"),
-        "train": side_by_side(trained, lambda side: 1 / per_clip(side), "samples/s", more_is_better=True),
+        "train": side_by_side(trained, overall, "samples/s", more_is_better=True),
         "evaluate": side_by_side(evaluated, per_clip, "s a clip"),
         "rss": {
             name: side_by_side(sides, lambda side: side.rss_bytes, "bytes") for name, sides in phases.items()
@@ -79,6 +83,7 @@ def benchmark(recipe: Path, changes: list[str], rounds: int, steps_per_turn: int
             if all(side.cuda_bytes for side in sides.values())
         },
         "error_rates": {name: vars(change) for name, change in rates.items()},
+        "error_rates_padded": {name: vars(change) for name, change in plain.items()},
         "decoding_alone": prepared["ours"].result["decoding_alone"],
         "same_as_plain": evaluated["ours"].result,
         "turns": {name: {side: sides[side].taken for side in sides} for name, sides in phases.items()},
@@ -104,12 +109,15 @@ def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="of preparation and of evaluation")
     parser.add_argument("--steps-per-turn", type=int, default=5)
+    parser.add_argument("--as", dest="name", choices=NAMES, default=NAMES[0], help="default: %(default)s")
     parser.add_argument("--json", type=Path, default=RESULTS)
     args = parser.parse_args()
     results = benchmark(args.recipe, args.changes, args.rounds, args.steps_per_turn)
-    args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    known = json.loads(args.json.read_text(encoding="utf-8")) if args.json.exists() else {}
+    known[args.name] = results
+    args.json.write_text(json.dumps(known, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if args.json == RESULTS:
-        put_into_page("results", table(results))
+        put_into_page(args.name, table(results))
     print(table(results))
 
 

@@ -144,7 +144,7 @@ def main() -> None:
         keep_readable(raw, float("inf"))
         runs = {copies: measure(args.recipe, args.changes, raw, copies) for copies in args.copies}
     results = {"runs": runs, "machine": machine()}
-    args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    args.json.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if args.json == RESULTS:
         put_into_page("scale", table(results))
     print(table(results))

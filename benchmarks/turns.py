@@ -20,7 +20,7 @@ MARK = "@ "  # begins a line that is meant for the other process
 
 def tell(**message) -> None:
     """Say something to the process that times."""
-    print(MARK + json.dumps(message), flush=True)
+    print(MARK + json.dumps(message, allow_nan=False), flush=True)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from asr.params import Download, load_params
 from asr.runtime.errors import report_errors
-from asr.tables.corpus import RAW_FEATURES, SPLITS, Clip
+from asr.tables.corpus import ADDED, RAW_FEATURES, SPLITS, Clip
 from asr.tables.shards import write_shards
 
 OUT = Path("data/raw")
@@ -41,11 +41,13 @@ def download(params: Download, validated: bool) -> Iterator[Clip]:
         case "archive":
             from asr.sources import archive
 
-            return archive.clips(params.archive, params.archive_sha256, params.locale, validated)
+            return archive.clips(
+                params.archive, params.archive_sha256, params.locale, params.test_fraction, validated
+            )
         case "mdc":
             from asr.sources import mdc
 
-            return mdc.clips(params.mdc.dataset, params.locale, validated)
+            return mdc.clips(params.mdc.dataset, params.locale, params.test_fraction, validated)
         case "hub":
             from asr.sources import hub
 
@@ -83,10 +85,11 @@ def check(clips: Iterable[Clip], validated: bool) -> Iterator[Clip]:
         size[clip.split] += len(clip.audio)
         speakers[clip.split].add(clip.speaker)
         yield clip
-    for split in SPLITS if validated else SPLITS[:-1]:
+    for split in [split for split in SPLITS if rows[split] or split not in ADDED]:
         known = len(speakers[split] - {""})
         logger.info("%s: %d clips, %d speakers, %.1f MB", split, rows[split], known, size[split] / 1e6)
-    empty = [split for split in ("train", "test") if not rows[split]]
+    own = {"train": rows["train"] + rows["validation"], "test": rows["test"]}
+    empty = [split for split, n in own.items() if not n]
     if empty:
         raise ValueError(
             f"the corpus has no clip in {' and '.join(empty)}, of {rows.total()}: it takes both; look at the"

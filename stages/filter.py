@@ -24,8 +24,9 @@ from transformers import GenerationConfig, WhisperTokenizer
 from asr.model import vocabulary
 from asr.params import load_params
 from asr.runtime.errors import report_errors
-from asr.scoring.text import has_controls
+from asr.scoring.text import has_controls, without_tags
 from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, held_out_by, select_rows, warnings
+from asr.tables.corpus import ADDED
 from asr.tables.csv_text import to_csv
 from asr.tables.features import METADATA, PROBLEMS
 from asr.tables.shards import read_columns
@@ -41,14 +42,17 @@ logger = logging.getLogger("filter")
 
 def summarize(rows: pd.DataFrame) -> dict:
     """Count clips and hours of each role, and of each reason for which any were dropped."""
-    validated = rows[rows.split == "validated"]
-    added = {"validated": {"added": _size(validated[validated.role != ""]), "refused": _by_reason(validated)}}
+    added = {split: rows[rows.split == split] for split in ADDED}
     dropped = _by_reason(rows)
     return {
         **{role: _size(rows[rows.role == role]) for role in ROLES},
         "dropped": {reason: size["clips"] for reason, size in dropped.items()},
         "dropped_hours": {reason: size["hours"] for reason, size in dropped.items() if size["hours"]},
-        **(added if len(validated) else {}),
+        **{
+            split: {"added": _size(of[of.role != ""]), "refused": _by_reason(of)}
+            for split, of in added.items()
+            if len(of)
+        },
     }
 
 
@@ -130,9 +134,9 @@ def report(summary: dict) -> None:
     for role in ROLES:
         logger.info("%s: %s", role, summary[role])
     logger.info("dropped: %s", summary["dropped"])
-    if "validated" in summary:
-        refused = {reason: size["clips"] for reason, size in summary["validated"]["refused"].items()}
-        logger.info("validated: added %s, refused %s", summary["validated"]["added"], refused)
+    for split in summary.keys() & ADDED:
+        refused = {reason: size["clips"] for reason, size in summary[split]["refused"].items()}
+        logger.info("%s: added %s, refused %s", split, summary[split]["added"], refused)
     logger.info("%s ids a word, pretrained %s", summary["ids_per_word"], summary["ids_per_word_pretrained"])
     for warning in summary["warnings"]:
         logger.warning(warning)
@@ -156,14 +160,16 @@ def main() -> None:
         seed=params.filter.seed,
     )
     # Tokens are learned from the rows of train only, and labels counted in them, so this comes after.
-    sentences = rows.sentence[rows.role == "train"]
+    words = rows.sentence.map(without_tags)
+    labels = rows.sentence if params.model.keep_tags else words
+    is_train = rows.role == "train"
     new_tokens = vocabulary.extend(
         tokenizer,
-        sentences,
+        labels[is_train],
         params.model.extend_tokenizer,
         reserved={*(settings.suppress_tokens or []), *(settings.begin_suppress_tokens or [])},
     )
-    ids = vocabulary.count_ids(tokenizer, rows.sentence, special=True)
+    ids = vocabulary.count_ids(tokenizer, labels, special=True)
     rows["n_labels"] = pd.Series(ids, rows.index) - 1  # as trained on: without the start token
     config = json.loads((PRETRAINED / "config.json").read_text(encoding="utf-8"))
     rows = drop_long_labels(rows, config["max_target_positions"])
@@ -177,8 +183,8 @@ def main() -> None:
     summary = summarize(rows) | {
         "validation_held_out_by": held_out_by(rows),
         "with_control_characters": len(odd),
-        "ids_per_word": round(vocabulary.ids_per_word(tokenizer, sentences), 3),
-        "ids_per_word_pretrained": round(vocabulary.ids_per_word(pretrained, sentences), 3),
+        "ids_per_word": round(vocabulary.ids_per_word(tokenizer, words[is_train]), 3),
+        "ids_per_word_pretrained": round(vocabulary.ids_per_word(pretrained, words[is_train]), 3),
         "warnings": warnings(rows),
     }
     METRICS.parent.mkdir(parents=True, exist_ok=True)

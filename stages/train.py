@@ -22,6 +22,7 @@ from asr.model import vocabulary, whisper
 from asr.params import Params, load_params
 from asr.runtime import processes
 from asr.runtime.errors import report_errors
+from asr.scoring.text import TAGS
 from asr.tables.rows import read_rows
 from asr.training import adaptation, checkpoints, resuming
 from asr.training.arguments import make_trainer, resolve_precision
@@ -43,6 +44,8 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
     model.config.padding = params.train.padding  # both say how `transcribe` and `asr transcribe` cut and pad
     model.config.full_window_fraction = params.train.full_window_fraction
     whisper.set_language(model, params.model.language, params.model.task)
+    if params.model.keep_tags:
+        whisper.allow(model, processor.tokenizer, TAGS)
     new_tokens = vocabulary.load(TOKENIZER)
     whisper.seed_embeddings(model, new_tokens)
     set_seed(params.train.seed)  # adapters begin with random weights
@@ -52,7 +55,7 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
         table = FILTERED / f"{role}.csv"
         rows, raw = read_rows(FEATURES, table), read_rows(RAW, table)
         mel_filters = processor.feature_extractor.mel_filters
-        return Examples(rows, raw, mel_filters, params.model.audio_window_s, speeds)
+        return Examples(rows, raw, mel_filters, params.model.audio_window_s, speeds, params.model.keep_tags)
 
     training, validation = examples("train", params.train.speed_perturbation), examples("validation", [1.0])
     if processes.is_main():

@@ -3,6 +3,7 @@
 import io
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def tone(duration_s: float = 0.2, hz: float = 220.0, rate: int = 16_000, format:
     return file.getvalue()
 
 
-def tsv(*rows: tuple[str, ...], header: tuple[str, ...] = HEADER) -> bytes:
+def tsv(*rows: tuple[str, ...], header: Sequence[str] = HEADER) -> bytes:
     """Write a table as Common Voice does; rows are filled up with empty fields."""
     filled = [(*row, *[""] * (len(header) - len(row))) for row in rows]
     return "".join("\t".join(fields) + "\n" for fields in (header, *filled)).encode()
@@ -106,3 +107,33 @@ def release_of_generation(version: str, home: str, suffix: str = ".mp3") -> list
     clips = [(f"{home}clips/{clip}.mp3", tone(hz=200 + 50 * i)) for i, (*_, clip, _) in enumerate(ROWS)]
     others = ["invalidated.tsv", "other.tsv", "reported.tsv", "times.txt", "clip_durations.tsv"]
     return [*clips[:2], *tables, *((home + other, b"\xff\n") for other in others), *clips[2:]]
+
+
+SPONTANEOUS = (  # the columns of release 5
+    "client_id audio_id audio_file duration_ms prompt_id prompt transcription votes age gender accents"
+    " variant language prompt_upvotes prompt_reports is_edited split char_per_sec quality_tags"
+).split()
+
+
+def spontaneous(rows: list[tuple[str, str, str, str]], locale: str = "it") -> list[tuple[str, bytes]]:
+    """List the members of a release of spontaneous speech, a tone for each row.
+
+    Parameters
+    ----------
+    rows: speaker, clip, transcription, split
+    """
+    home = f"sps-corpus-5.0-2026-09-11-{locale}"
+    names = ("client_id", "audio_file", "transcription", "split")
+    known = [{"prompt": "Che?", "duration_ms": "4000", **dict(zip(names, row, strict=True))} for row in rows]
+    table = tsv(*(tuple(row.get(name, "") for name in SPONTANEOUS) for row in known), header=SPONTANEOUS)
+    clips = [(f"{home}/audios/{row[1]}", tone(hz=200 + 10 * i)) for i, row in enumerate(rows)]
+    tables = [(f"{home}/ss-corpus-{locale}.tsv", table), (f"{home}/ss-reported-audios-{locale}.tsv", b"x\n")]
+    return [*clips, *tables]
+
+
+def unpack(root: Path, members: list[tuple[str, bytes]]) -> Path:
+    """Write members as files below a folder."""
+    for name, data in members:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root

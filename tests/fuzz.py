@@ -24,11 +24,14 @@ from asr.params import FolderSource
 from asr.runtime import workers
 from asr.runtime.errors import _raised_by_us
 from asr.runtime.workers import Died
-from asr.sources import archive, folder
-from asr.sources.metadata import read_table
+from asr.sources import folder
+from asr.sources.release import read_release
+from asr.sources.user_table import read_table
 from asr.tables.features import PROBLEMS
 from stages.featurize import featurize
-from tests.corpora import release, tone, tsv, write_archive
+from tests.corpora import release, spontaneous, tone, tsv, write_archive
+from tests.test_ffmpeg import BROWSERS, made
+from tests.test_workbook import ods, xlsx
 
 KINDS = {
     "wav": ("WAV", "PCM_16"), "u8": ("WAV", "PCM_U8"), "float": ("WAV", "FLOAT"), "flac": ("FLAC", "PCM_16"),
@@ -100,6 +103,10 @@ def seeds() -> dict[str, bytes]:
             hz = 48_000 if name == "opus" else rate
             soundfile.write(file, wave.astype(np.float32), hz, format=format, subtype=subtype)
             files[f"{name}-{channels}"] = file.getvalue()
+    for kind in ("m4a", "3gp", "amr", "aac", "webm", "wma", "avi"):
+        files[kind] = made(kind, 1)
+    for kind, options in BROWSERS.items():
+        files[f"{kind}-live"] = made(kind, 1, dict(options))
     return files
 
 
@@ -140,9 +147,12 @@ def table_seeds() -> dict[str, bytes]:
     table = tsv(*rows, header=header)
     lines = "\n".join(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) for row in rows)
     files = {"t.tsv": table, "t.csv": table.replace(b"\t", b","), "t.jsonl": lines.encode()}
+    files |= {"t.xlsx": xlsx([header, *rows]), "t.ods": ods([header, *rows])}
+    spoken = [(speaker, name, f"{text} [noise]", split) for name, text, speaker, split in rows]
     with tempfile.TemporaryDirectory() as place:
         for name in ("a.tar", "a.tar.gz", "a.zip"):
             files[name] = write_archive(Path(place) / name, release()).read_bytes()
+        files["s.tar"] = write_archive(Path(place) / "s.tar", spontaneous(spoken, "dv")).read_bytes()
     return files
 
 
@@ -156,7 +166,7 @@ def _table_case(row: int) -> tuple[str, str]:
     seed, first, originals = _settings
     rng = random.Random(f"{seed} {first + row}")
     name = rng.choice(sorted(originals))
-    if name.startswith("t.") and rng.random() < 0.7:
+    if name in ("t.tsv", "t.csv", "t.jsonl") and rng.random() < 0.7:
         data = garble(originals[name].decode(), rng).encode()
     else:
         data = mutate(originals[name], list(originals.values()), rng)
@@ -173,13 +183,13 @@ def _table_case(row: int) -> tuple[str, str]:
                 settings = {"path": str(root), "table": name, "columns": columns, "test_fraction": 0.1}
                 clips = list(folder.clips(FolderSource.model_validate(settings), False))
             else:
-                clips = list(archive.read_release(root / name, "dv", False))
+                clips = list(read_release(root / name, "dv", 0.1, False))
         except (ValueError, OSError) as error:
             assert isinstance(error, OSError) or _raised_by_us(error), "the user would see a traceback"
             return name, type(error).__name__
         assert sorted(Path(place).rglob("*")) == before, "something was written"
         if name.startswith("t."):
-            rows = read_table(lambda: [data], name, list(columns.values()), "")
+            rows = read_table(lambda: [data], str(root / name), columns)
             assert {row["sentence"] for row in rows} == {clip.sentence for clip in clips}, "rows are lost"
         for clip in clips:
             assert clip.problem in ("", *PROBLEMS) and bool(clip.audio) <= (not clip.problem)

@@ -15,7 +15,7 @@ from tests.recipes import REPOSITORY
 from tests.test_audio import encoded, speechlike
 
 BASE = REPOSITORY / "sample/base"
-SENTENCES = ["ދިވެހި ބަސް", "އެއް", ""]
+SENTENCES = ["ދިވެހި ބަސް", "އެއް [noise]", ""]
 SECONDS = [1.0, 2.8, 0.5]
 WAV = {"format": "WAV", "subtype": "FLOAT"}
 
@@ -49,7 +49,14 @@ def tables(mel_filters):
 
 def examples(processor, speeds):
     mel_filters = processor.feature_extractor.mel_filters
-    return Examples(*tables(mel_filters), mel_filters, 3, speeds)
+    return Examples(*tables(mel_filters), mel_filters, 3, speeds, True)
+
+
+@pytest.mark.parametrize("keep_tags", [True, False])
+def test_tags_are_kept_or_dropped(processor, keep_tags):
+    mel_filters = processor.feature_extractor.mel_filters
+    found = Examples(*tables(mel_filters), mel_filters, 3, [1.0], keep_tags)
+    assert found[1, 300]["sentence"] == ("އެއް [noise]" if keep_tags else "އެއް")
 
 
 def example(n_frames, sentence, frames):
@@ -140,7 +147,7 @@ def test_a_faster_clip_is_a_higher_one(processor):
     time = np.arange(16_000) / 16_000
     tones = {hz: np.sin(2 * np.pi * hz * time).astype(np.float32) * 0.5 for hz in (440, 550)}
     raw = as_dataset([raw[0] | {"audio": encoded(tones[440], 16_000, **WAV)}], RAW_FEATURES)
-    fast = Examples(rows.select([0]), raw, mel_filters, 3, [1.25])[0, 300]["features"]
+    fast = Examples(rows.select([0]), raw, mel_filters, 3, [1.25], False)[0, 300]["features"]
     assert loudest_channel(fast) == loudest_channel(log_mel(tones[550], mel_filters))
     assert loudest_channel(fast) != loudest_channel(log_mel(tones[440], mel_filters))
 

@@ -76,7 +76,10 @@ def test_it_states_the_run_s_figures(run):
         wer = f"{figures['wer']:.1f} % ({figures['wer_ci95_low']:.1f} to {figures['wer_ci95_high']:.1f})"
         assert wer in text
         assert f"{figures['wer_whisper_basic']:.1f} % |" in text
-    assert "not a word error rate" in text and "replaces every mark by a space" in " ".join(text.split())
+    of_marks = "not a word error rate", "replaces every mark by a space"
+    assert all(words in " ".join(text.split()) for words in of_marks)
+    without = model_card.text(dataclasses.replace(run, has_marks=False), None, None, None)
+    assert not any(words in " ".join(without.split()) for words in of_marks)
     assert "1.1 million parameters" in text
     train = run.filter["train"]
     assert f"| training | {train['clips']:,} | {train['hours']:.2f} | {train['speakers']} |" in text
@@ -108,6 +111,8 @@ def test_few_speakers_and_unknown_ones_are_said(run):
     [
         ({"train__freeze_encoder": True}, {}, "| trained | the decoder |"),
         ({"model__language": "Dhivehi"}, {}, "task are in the model's generation settings."),
+        ({"train__padding": "longest"}, {}, "trained on clips at their own length"),
+        ({}, {"has_marks": False}, "normaliser; for comparison only"),
         ({}, {"uncommitted": ["sample/params.yaml"]}, "with uncommitted changes"),
         ({}, {"commit": None}, "Commit `none`, with uncommitted changes"),
     ],

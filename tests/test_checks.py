@@ -106,6 +106,14 @@ def test_weights_that_nothing_can_be_done_with(folder, name, changed, message):
         load(folder)
 
 
+def test_a_tokenizer_of_another_size_is_another_models(folder):
+    (folder / SETTINGS).unlink()
+    change(folder, CONFIG, vocab_size=373)
+    change_weight(folder, EMBEDDINGS, lambda weight: torch.cat([weight, weight[:1]]))
+    with pytest.raises(ValueError, match="the model has 373 ids, but its tokenizer has 372"):
+        load(folder)
+
+
 def test_an_adapter_alone_is_to_be_merged(folder):
     (folder / "model.safetensors").unlink()
     (folder / "adapter_config.json").write_text("{}")

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.audio.damage import format_hint
 from asr.audio.decode import decode
 from tests import test_audio
 from tests.test_audio import speechlike
@@ -135,15 +134,3 @@ def test_tags_at_an_mp3_s_end_are_no_sound_that_is_missed(names):
 def test_a_tenth_of_a_second_less_is_no_damage():
     data = encoded("wav")
     assert len(decode(data[:-3200])[0]) == 46_400
-
-
-@pytest.mark.parametrize(
-    ("data", "name"),
-    [(b"\0\0\0\x1cftypisom", "m4a"), (b"\x1aE\xdf\xa3", "WebM"), (b"#!AMR\n", "AMR"), (b"\xff\xf1", "AAC")],
-)
-def test_a_known_format_that_is_not_decoded_is_named_beside_those_that_are(data, name):
-    assert name in format_hint(data) and "wav, flac, mp3, ogg and opus are" in format_hint(data)
-
-
-def test_an_unknown_format_has_no_hint():
-    assert format_hint(b"hello") == format_hint(b"") == ""

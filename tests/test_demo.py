@@ -1,7 +1,9 @@
 """`asr demo` as a user calls it."""
 
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -58,8 +60,15 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch, args, message):
         cli.main([*args, "--port", "0", "--no-browser"])
 
 
-def test_the_pretrained_model_writes_the_language_of_the_fine_tuned_one():
-    assert {model.options.language for model in load(BASE, BASE, "sinhalese").values()} == {"sinhalese"}
+def test_both_models_write_with_the_settings_of_the_fine_tuned_one(tmp_path):
+    shutil.copytree(BASE, tmp_path / "model")
+    file = tmp_path / "model/generation_config.json"
+    own = {"language": "sinhalese", "num_beams": 3, "max_length": 99}
+    file.write_text(json.dumps(json.loads(file.read_text()) | own))
+    loaded = load(BASE, tmp_path / "model", None)
+    assert loaded["pretrained"].options == loaded["finetuned"].options
+    options = loaded["finetuned"].options
+    assert (options.language, options.num_beams, options.max_new_tokens) == ("sinhalese", 3, 99)
 
 
 def test_a_port_that_is_taken_or_is_none_is_named():

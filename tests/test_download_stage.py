@@ -45,13 +45,13 @@ def test_what_is_missing_ends_in_a_message(recipe, monkeypatch, changes, expecte
     assert not (recipe.folder / "data/raw").exists()
 
 
-def test_a_corpus_without_test_clips_leaves_nothing_that_looks_whole(recipe):
-    members = dict(release()) | {"cv-corpus-1.0/dv/test.tsv": tsv()}
+def test_a_corpus_without_training_clips_leaves_nothing_that_looks_whole(recipe):
+    members = dict(release()) | {f"cv-corpus-1.0/dv/{table}.tsv": tsv() for table in ("train", "dev")}
     write_archive(recipe.folder / "cv.tar.gz", list(members.items()))
     recipe.set({
         "download.source": "archive", "download.archive": "cv.tar.gz", "download.archive_sha256": None
     })  # fmt: skip
-    assert "download: the corpus has no clip in test, of 4" in recipe.fail("download")
+    assert "download: the corpus has no clip in train, of 1" in recipe.fail("download")
     assert not (recipe.folder / "data/raw").exists()
 
 

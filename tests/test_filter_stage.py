@@ -7,7 +7,7 @@ import pytest
 from asr.model.whisper import load_processor
 from asr.tables.features import FEATURES
 from asr.tables.shards import read_shards, write_shards
-from tests.corpora import release_of, write_archive
+from tests.corpora import release_of, spontaneous, write_archive
 from tests.recipes import Recipe
 
 LONG = "އައިސް " * 40  # more ids than the decoder has positions, in the pretrained spelling
@@ -170,3 +170,42 @@ def test_validation_by_sentence_is_said(leaking, tmp_path):
 def test_features_of_another_setting_are_refused(leaking, tmp_path):
     recipe = on(leaking, tmp_path, {"filter.add_validated": False})
     assert "filter.add_validated is False, but data/features has 12 validated rows" in recipe.fail("filter")
+
+
+def test_spontaneous_speech_with_tags_kept_and_dropped(tmp_path):
+    """One clip has more tags than the decoder has positions: it can be trained on without them only."""
+    spoken = [(f"s{n}", f"{n}.mp3", f"testo [disfluency] {n}", ["train", "dev"][n % 2]) for n in range(6)]
+    spoken += [("t", "t.mp3", "prova [laughter]", "test")]
+    unassigned = {
+        "new.mp3": ("u", "nuovo", ""),
+        "many.mp3": ("u", "molti " + "[noise] " * 200, ""),
+        "speaker.mp3": ("t", "altro", "speaker_in_test"),
+        "text.mp3": ("u", "[noise] Prova!", "sentence_in_test"),
+        "dev.mp3": ("u", "testo 1", "sentence_in_validation"),
+        "tag.mp3": ("u", "[unclear]", "empty_sentence"),
+    }
+    spoken += [(speaker, clip, text, "unassigned") for clip, (speaker, text, _) in unassigned.items()]
+    changes = {
+        "download.source": "archive",
+        "download.archive": "sps.tar.gz",
+        "download.archive_sha256": None,
+        "download.locale": "it",
+        "filter.validation_fraction": 0.25,
+    }
+    recipe = Recipe(tmp_path, changes)
+    write_archive(recipe.folder / "sps.tar.gz", spontaneous([*spoken, ("u", "no.mp3", "", "unassigned")]))
+    for stage in ("download", "pretrained", "featurize", "filter"):
+        recipe.run(stage)
+    assert read_shards(recipe.folder / "data/raw")["sentence"][0] == "testo [disfluency] 0"
+    refused = {clip: reason for clip, (*_, reason) in unassigned.items() if reason}
+    assert table(recipe, "dropped").set_index("id").reason.to_dict() == refused
+    assert {"new.mp3", "many.mp3"} < set(table(recipe, "train").id)
+    dropped = metrics(recipe)
+    assert dropped["unassigned"]["added"]["clips"] == 2
+
+    recipe.set({"model.keep_tags": True})
+    recipe.run("filter")
+    assert table(recipe, "dropped").set_index("id").reason.to_dict() == refused | {
+        "many.mp3": "too_many_labels"
+    }
+    assert metrics(recipe)["ids_per_word"] == dropped["ids_per_word"]  # tags are no words

@@ -1,13 +1,15 @@
 import pytest
 
 from asr.sources.lines import read_lines
-from asr.sources.metadata import clean_name, read_release_table, read_table
+from asr.sources.metadata import clean_name, read_release_table
+from asr.sources.user_table import read_table
 
 
-def table(data, name, required=(), size=3):
+def table(data, name, audio=None, sentence=None, size=3):
     """Read a table that comes in small pieces."""
     pieces = [data[first : first + size] for first in range(0, len(data), size)]
-    return list(read_table(lambda: pieces, name, list(required), "set it"))
+    columns = {"audio": audio, "sentence": sentence, "speaker": None, "split": None}
+    return list(read_table(lambda: pieces, name, columns))
 
 
 def release_table(data):
@@ -17,17 +19,17 @@ def release_table(data):
 @pytest.mark.parametrize(
     "data, rows",
     [
-        (b"a\tb\nx\ty\n", [{"a": "x", "b": "y"}]),
-        (b"\xef\xbb\xbfa\tb\r\nx\ty\r\n", [{"a": "x", "b": "y"}]),
-        ("a\tb\r\nx\ty\r\n".encode("utf-16"), [{"a": "x", "b": "y"}]),
-        ('a\tb\n"ބާރަ\t"null" NA"\n'.encode(), [{"a": '"ބާރަ', "b": '"null" NA"'}]),
-        (b"a\tb\nx\n", [{"a": "x", "b": ""}]),
-        ("a\tb\nx\u2028y\x0bz\t\n".encode(), [{"a": "x\u2028y\x0bz", "b": ""}]),
+        (b"a\tb\nx\ty\n", [("x", "y")]),
+        (b"\xef\xbb\xbfa\tb\r\nx\ty\r\n", [("x", "y")]),
+        ("a\tb\r\nx\ty\r\n".encode("utf-16"), [("x", "y")]),
+        ('a\tb\n"ބާރަ\t"null" NA"\n'.encode(), [('"ބާރަ', '"null" NA"')]),
+        (b"a\tb\nx\n", [("x", "")]),
+        ("a\tb\nx\u2028y\x0bz\t\n".encode(), [("x\u2028y\x0bz", "")]),
         (b"a\tb\n", []),
     ],
 )
 def test_tsv(data, rows):
-    assert table(data, "t.tsv") == rows
+    assert [tuple(row.values()) for row in table(data, "t.tsv", "a", "b")] == rows
 
 
 @pytest.mark.parametrize(
@@ -41,22 +43,71 @@ def test_tsv(data, rows):
     ],
 )
 def test_marks_in_a_tsv_are_quotes_if_all_of_the_table_says_so(data, sentences):
-    assert [row["b"] for row in table(data, "t.tsv")] == sentences
+    assert [row["sentence"] for row in table(data, "t.tsv", "a", "b")] == sentences
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
 @pytest.mark.parametrize("mark", ",;\t|")
-def test_csv_knows_quotes_and_delimiters(mark):
-    data = 'file,text\na.wav,"އެއް, ދޭއް; |"\nb.wav,"say ""hi"""\n'.replace("file,", f"file{mark}")
+def test_delimiters_are_recognised_and_quotes_known(mark, name):
+    data = 'file,"text"\na.wav,"އެއް, ދޭއް; |"\nb.wav,"say ""hi"""\n'.replace("file,", f"file{mark}")
     data = data.replace("wav,", f"wav{mark}").encode()
-    assert table(data, "t.csv", ["file", "text"]) == [
-        {"file": "a.wav", "text": "އެއް, ދޭއް; |"}, {"file": "b.wav", "text": 'say "hi"'}
+    assert table(data, name) == [
+        {"audio": "a.wav", "sentence": "އެއް, ދޭއް; |"}, {"audio": "b.wav", "sentence": 'say "hi"'}
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "header, columns",
+    [
+        ("path\tsentence", {}),
+        (" File Name\tx\tTRANSCRIPT", {}),
+        ("x\taudio_filepath\tText\tClient ID\tsubset", {"speaker": "3", "split": "4"}),
+        ("sentence\twav\tspeakerId", {"speaker": "2"}),
+        ("text\tsentence\tfile\tpath\tsplit\tsubset", {"audio": "3", "sentence": "1", "split": "4"}),
+    ],
+)
+def test_columns_are_found_by_their_usual_names(header, columns, caplog):
+    caplog.set_level("INFO")
+    cells = header.split("\t")
+    rows = table(f"{header}\n{chr(9).join(map(str, range(len(cells))))}\n".encode(), "t.tsv")
+    plain = [cell.strip().casefold().replace("_", "").replace(" ", "") for cell in cells]
+    audio, sentence = (
+        next(str(plain.index(name)) for name in names if name in plain)
+        for names in (("path", "filename", "audiofilepath", "wav"), ("sentence", "text", "transcript"))
+    )
+    assert rows == [{"audio": audio, "sentence": sentence} | columns]
+    assert f"columns audio is {cells[int(audio)].strip()!r}" in caplog.text
+
+
+def test_a_named_column_is_that_one_and_another_case_is_no_other():
+    data = b"Path,old path,TEXT,text 2\na.wav,b.wav,x,y\n"
+    assert table(data, "t.csv", "OLD_PATH", "Text") == [{"audio": "b.wav", "sentence": "x"}]
+
+
+def test_a_windows_table_is_read_and_that_is_said_once(caplog):
+    data = "path;text\na.wav;ok\nb.wav;déjà vu\nc.wav;œuf – 5 €\n".encode("cp1252")
+    assert [row["sentence"] for row in table(data, "t.csv")] == ["ok", "déjà vu", "œuf – 5 €"]
+    assert caplog.messages == [
+        "t.csv, line 3 is not UTF-8, so the table is read as Windows-1252: 'b.wav;déjà vu'"
+    ]
+    for name in ("t.tsv", "t.jsonl"):
+        caplog.clear()
+        lines = "path\ttext\na.wav\tdéjà\n" if name == "t.tsv" else '{"path": "a.wav", "text": "déjà"}\n'
+        assert table(lines.encode("cp1252"), name) == [{"audio": "a.wav", "sentence": "déjà"}]
+        assert len(caplog.messages) == 1
+    with pytest.raises(ValueError, match="line 1: not UTF-8"):
+        release_table(lines.encode("cp1252"))
 
 
 def test_what_spreadsheets_leave_is_passed_over():
     data = b",,,,\n path ,text,,,\na.wav,x,,,\n,,,,\n ,,,,,,\nb.wav,y,,,,,\n"
-    assert [(row["path"], row["text"]) for row in table(data, "t.csv", ["path", "text"])] == [
-        ("a.wav", "x"), ("b.wav", "y")
+    assert [tuple(row.values()) for row in table(data, "t.csv")] == [("a.wav", "x"), ("b.wav", "y")]
+
+
+def test_of_an_object_only_what_is_used_has_to_be_text():
+    data = b'{"audio_filepath": "a.wav", "duration": 1.5, "tags": ["x"]}\n{"text": 7, "speaker": null}\n'
+    assert table(data, "t.jsonl") == [
+        {"audio": "a.wav", "sentence": "", "speaker": ""}, {"audio": "", "sentence": "7", "speaker": ""}
     ]  # fmt: skip
 
 
@@ -64,21 +115,33 @@ def test_what_spreadsheets_leave_is_passed_over():
     "data, name, message",
     [
         (b"a\tb\nx\ty\nx\ty\tz\n", "t.tsv", "t.tsv, line 3: 3 fields, but the header has 2"),
-        (b"a\tb\nx\t\xff\n", "t.tsv", "t.tsv, line 2: not UTF-8"),
+        ("a\tb\nx\té\n".encode() + b"x\t\xff\n", "t.tsv", "t.tsv, line 3: not UTF-8"),
+        (b"a\tb\nx\t\xff\n" + "x\té\n".encode(), "t.tsv", "t.tsv, line 3: not CP1252"),
+        (b"a\tb\nx\t\x81\n", "t.tsv", "t.tsv, line 2: not UTF-8"),
         (b"", "t.tsv", "t.tsv is empty"),
         (b"\n\n", "t.jsonl", "t.jsonl is empty"),
         (b"a\rb,c\nx,y\n", "t.csv", "t.csv, line 1: new-line character"),
         (b'a,b\nx,"open\n', "t.csv", "t.csv, line 3: unexpected end"),
-        (b"path\tsentence\n", "t.tsv", "no column a among path, sentence: set it"),
-        (b'{"path": "x"}\n', "t.jsonl", "no column a among path: set it"),
-        (b"a,b,a\n", "t.csv", "more than one column 'a'"),
-        (b'{"a": [1]}\n', "t.jsonl", "line 1: expected an object of texts"),
+        (b"path\tsentence\n", "t.tsv", "no column 'a' among path, sentence: Set .*columns.audio; null finds"),
+        (b"aa,b\n", "t.csv", "no column 'a' among aa, b: did you mean 'aa'\\? Set"),
+        (b'{"path": "x"}\n', "t.jsonl", "no column 'a' among path"),
+        (b"a,b,a\n", "t.csv", "more than one column for audio, 'a', 'a'"),
+        (b"A,b,A_\n", "t.csv", "more than one column for audio, 'A', 'A_'"),
+        (b'{"a": [1], "b": ""}\n', "t.jsonl", "line 1: expected an object of texts"),
+        (b'{"a": "x", "b": "\\ud800"}\n', "t.jsonl", "line 1: expected an object of texts"),
         (b"[" * 100_000, "t.jsonl", "line 1: expected an object of texts"),
     ],
 )
 def test_ill_formed_tables_name_the_line(data, name, message):
     with pytest.raises(ValueError, match=message):
-        table(data, name, ["a"], 10_000)
+        table(data, name, "a", "b", 10_000)
+
+
+def test_a_table_without_a_usual_name_says_which_they_are():
+    with pytest.raises(ValueError, match="no column for sentence among path, words: set .*columns.sentence"):
+        table(b"path,words\n", "t.csv")
+    with pytest.raises(ValueError, match="If the first line does not name the columns, add one"):
+        table("LJ001-0001|Printing, in the only sense|…\n".encode(), "t.csv")
 
 
 def test_a_row_of_common_voice_that_a_line_feed_has_broken_is_joined(caplog):
@@ -111,8 +174,9 @@ def test_a_table_is_read_row_by_row(name, first, line):
     def of_a_release():
         return read_release_table(pieces(), name, ["a"], "")
 
-    for rows in (read_table(pieces, name, ["a"], ""), *([of_a_release()] if name == "t.tsv" else [])):
-        assert next(rows) == {"a": "x", "b": "y"} and taken < 3
+    columns = {"audio": "a", "sentence": "b"}
+    for rows in (read_table(pieces, name, columns), *([of_a_release()] if name == "t.tsv" else [])):
+        assert list(next(rows).values()) == ["x", "y"] and taken < 3
         assert len(list(rows)) == 99
 
 

@@ -56,6 +56,13 @@ def test_a_missing_file_says_where_to_go(tmp_path):
         load_params(tmp_path / "params.yaml")
 
 
+def test_a_file_without_sections_says_what_mends_it(tmp_path):
+    for text in ("", "# nothing\n", "- 1\n", "train"):
+        (tmp_path / "params.yaml").write_text(text)
+        with pytest.raises(ValueError, match="1 error\n  .*`git restore`"):
+            load_params(tmp_path / "params.yaml")
+
+
 def test_broken_yaml_is_named(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("train: {max_steps: 5")

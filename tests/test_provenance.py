@@ -56,17 +56,21 @@ HUB = "mozilla-foundation/common_voice_"
         ("/home/somebody/cv-corpus-16.1-2023-12-06-it.tar.gz", "Common Voice 16.1 (cv-", f"{HUB}16_1"),
         ("cv-corpus-22.0-2025-06-20-dv.tar.gz", "Common Voice 22.0 (cv-corpus-22.0-2025-06-20)", None),
         ("cv-corpus-12.0-delta-2022-12-07-dv.tar.gz", "Common Voice 12.0-delta (cv-corpus-12.0-del", None),
+        ("/home/somebody/cv-corpus-9.0-2022-04-27/dv/", "Common Voice 9.0 (cv-", f"{HUB}9_0"),
+        ("sps-corpus-5.0-2026-09-11-dv.tar.gz", "Common Voice Spontaneous Speech 5.0 (sps-", None),
         ("/home/somebody/it.tar.gz", "it.tar.gz", None),
     ],
 )
 def test_an_archive(archive, name, hub_id):
     corpus = provenance.corpus_of(params(download__archive=archive).download)
-    kind = "common_voice" if "cv-corpus" in archive else "archive"
+    kind = "common_voice" if "-corpus" in archive else "archive"
     assert corpus.name.startswith(name)
     assert (corpus.hub_id, corpus.type, corpus.config) == (hub_id, hub_id or kind, "dv")
     assert "sha256 942e0269" in corpus.detail
     assert "home" not in str(corpus)
-    assert ("CC0" in corpus.terms) == ("cv-corpus" in archive)
+    assert ("CC0" in corpus.terms) == ("-corpus" in archive)
+    said = {"cv": "read speech", "sps": "spontaneous speech", "it": "speech of the same"}
+    assert corpus.speech.startswith(said[corpus.name.partition("(")[2].partition("-")[0] or "it"])
 
 
 def test_an_archive_that_was_not_checked():

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.real
 
 def clips():
     release = os.environ["REAL_ARCHIVE"]
-    return archive.clips(release, None, locale(), validated=False)
+    return archive.clips(release, None, locale(), 0.1, validated=False)
 
 
 def locale() -> str:

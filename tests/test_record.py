@@ -98,6 +98,7 @@ def test_a_lock_file_in_the_middle_of_a_merge(recipe, text):
         ("metrics/filter.json", "metrics/filter.json is modified"),
         ("metrics/train.json", "metrics/train.json is modified"),
         ("metrics/validation_curve.csv", "metrics/validation_curve.csv is modified"),
+        ("metrics/utterances.csv", "metrics/utterances.csv is modified"),
     ],
 )
 def test_a_file_that_is_not_the_run_s(recipe, file, state):

@@ -5,9 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from asr.commands.transcribe.subtitles import plain
+from asr.commands.transcribe.transcriber import Transcriber, transcripts
+from asr.tables.shards import read_shards
 from tests.recipes import REPOSITORY
 from tests.repositories import ENVIRONMENT
 from tests.test_stages import heard_by_transformers, lines
@@ -39,6 +43,18 @@ def test_the_saved_model_alone_gives_all_texts_that_were_scored():
     transcripts = lines(REPOSITORY / "sample/data/transcripts/finetuned.jsonl")
     heard = heard_by_transformers(REPOSITORY / "sample")
     assert heard == [transcript["hypothesis"] for transcript in transcripts] and len(heard) >= 100
+
+
+@pytest.mark.sample
+def test_asr_transcribe_gives_all_texts_that_were_scored(tmp_path):
+    data = REPOSITORY / "sample/data"
+    scored = {line["id"]: line["hypothesis"] for line in lines(data / "transcripts/finetuned.jsonl")}
+    for clip in read_shards(data / "raw"):
+        if clip["id"] in scored:
+            (tmp_path / clip["id"]).write_bytes(clip["audio"])
+    transcriber = Transcriber(data / "model", None, batch_size=16, num_beams=None)
+    heard = transcripts(transcriber, sorted(tmp_path.iterdir()))
+    assert {Path(name).name: plain(name, segments).strip() for name, segments in heard} == scored
 
 
 @pytest.mark.slow

@@ -1,9 +1,10 @@
+import re
 import unicodedata
 
 import pandas as pd
 import pytest
 
-from asr.selection import REASONS, drop_long_labels, hold_out, select_rows
+from asr.selection import REASONS, drop_long_labels, hold_out, select_rows, warnings
 
 LIMITS = {"max_duration_s": 30.0, "window_s": 10, "validation_fraction": 0.2, "seed": 1}
 
@@ -157,6 +158,31 @@ def test_a_validated_row_is_added_or_refused_under_its_reason(change, reason):
     assert rows.role.iloc[-2] == "train"
 
 
+DEV = corpus().iloc[-7]  # of the corpus' own validation split, and not held out
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({}, ""),
+        ({"speaker": "s1", "sentence": "s1 says 0 [laughter]"}, ""),  # both in train
+        ({"speaker": "t0"}, "speaker_in_test"),
+        ({"sentence": "t0 says [noise] 1"}, "sentence_in_test"),
+        ({"speaker": VALIDATION.speaker}, "speaker_in_validation"),
+        ({"speaker": DEV.speaker}, "speaker_in_validation"),
+        ({"sentence": DEV.sentence}, "sentence_in_validation"),
+        ({"sentence": "[noise]"}, "empty_sentence"),
+        ({"speaker": ""}, "speaker_unknown"),
+    ],
+)
+def test_an_unassigned_row_is_trained_on_unless_it_is_in_dev_or_test(change, reason):
+    more = with_validated(corpus(), {"split": "unassigned"}, {"split": "unassigned"} | change)
+    rows = select_rows(more, **LIMITS)
+    assert (rows.role.iloc[-1], rows.reason.iloc[-1]) == ("" if reason else "train", reason)
+    assert rows.role.iloc[-2] == "train"
+    assert rows.iloc[:46].equals(select_rows(corpus(), **LIMITS))
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_a_test_sentence_is_known_in_either_composition(form):
     other = {"NFC": "NFD", "NFD": "NFC"}[form]
@@ -207,3 +233,32 @@ def test_validated_speakers_do_not_change_how_a_corpus_of_one_is_divided():
     rows = select_rows(more, **LIMITS)
     assert rows.iloc[: len(table)].equals(select_rows(table, **LIMITS))
     assert list(rows.reason[-3:]) == ["speaker_in_test", "", "speaker_unknown"]
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test", "lost", "speakers", "numbers"),
+    [
+        (60, 30, 100, 10, ["a", "b"], []),  # 10 % are lost, which is not too much
+        (60, 29, 100, 0, ["a", "b"], [["29"]]),
+        (60, 30, 99, 0, ["a", "b"], [["99"]]),
+        (60, 30, 100, 11, ["a", "b"], [["11", "101", "11", "11"]]),  # of all of them, in percent, by reason
+        (60, 30, 100, 0, ["a", "a"], [[]]),  # validation has the speakers of train
+        (60, 30, 100, 0, ["", ""], [[]]),
+        (20, 7, 15, 13, ["", ""], [["7"], [], ["15"], ["13", "40", "32", "13"]]),
+    ],
+)
+def test_what_makes_figures_weak_is_counted(train, validation, test, lost, speakers, numbers):
+    def rows(n, split, role, speaker="", reason=""):
+        return pd.DataFrame({"split": split, "role": role, "speaker": [speaker] * n, "reason": reason})
+
+    table = pd.concat(
+        [
+            rows(train, "train", "train", speakers[0]),
+            rows(validation, "validation", "validation", speakers[1]),
+            rows(test, "test", "test", "c"),
+            rows(lost, "train", "", reason="over_window"),
+            rows(50, "validated", "", reason="sentence_in_test"),  # which are not the corpus' own
+            rows(50, "test", "", reason="undecodable"),
+        ]
+    )
+    assert [re.findall(r"\d+", warning) for warning in warnings(table)] == numbers

@@ -5,13 +5,14 @@ import pytest
 from asr.params import FolderSource
 from asr.sources import folder
 from tests.corpora import tone, tsv
+from tests.test_workbook import ods, xlsx
 
 HEADER = ("path", "sentence", "speaker", "split")
 
 
 def write(root, rows, files=None, table="metadata.tsv"):
     root.mkdir(exist_ok=True)
-    data = tsv(*rows, header=HEADER)
+    data = tsv(*rows, header=HEADER[: len(rows[0])])
     (root / table).write_bytes(data.replace(b"\t", b",") if table.lower().endswith(".csv") else data)
     for index, name in enumerate([row[0] for row in rows] if files is None else files):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,7 @@ def test_a_missing_file_comes_without_audio(tmp_path, caplog):
 
 
 def test_no_file_at_all_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="none of the 1 files of column 'path'"):
+    with pytest.raises(FileNotFoundError, match=r"none of its 1 files is in .* \(tried 'a.flac'\)"):
         read(write(tmp_path / "own", [("a.flac", "x", "s1", "train")], files=[]))
 
 
@@ -113,7 +114,7 @@ def test_validated_rows_come_only_if_asked_for(tmp_path, caplog):
 
 
 def test_validated_rows_take_a_split_column(tmp_path):
-    with pytest.raises(ValueError, match="columns.split is null: give the table a column"):
+    with pytest.raises(ValueError, match="has no split column: give it one"):
         read(write(tmp_path / "own", many(["s1", "s2"])), split=None, validated=True)
 
 
@@ -139,11 +140,11 @@ def test_both_splits_get_a_speaker_and_unknown_ones_stay_in_train(tmp_path, frac
     assert clips[-1].split == "train"
 
 
-@pytest.mark.parametrize("speaker", ["speaker", None])
+@pytest.mark.parametrize("speaker", [("me",), ()])
 def test_one_speaker_s_sentences_are_held_out(tmp_path, caplog, speaker):
     caplog.set_level("INFO")
-    rows = [(f"{i}.flac", f"sentence {i // 2} {'  ' * (i % 2)}", "me") for i in range(20)]
-    clips = read(write(tmp_path / "own", rows), split=None, speaker=speaker)
+    rows = [(f"{i}.flac", f"sentence {i // 2} {'  ' * (i % 2)}", *speaker) for i in range(20)]
+    clips = read(write(tmp_path / "own", rows), split=None, speaker=None)
     test = {clip.sentence.strip() for clip in clips if clip.split == "test"}
     assert len(test) == 1 and not test & {clip.sentence.strip() for clip in clips if clip.split == "train"}
     assert "1 of 10 sentences are test" in caplog.text
@@ -158,10 +159,34 @@ def test_mistakes_in_the_table_are_located(tmp_path):
     root = write(tmp_path / "own", [("a.flac", "x", "s1", "train"), ("b.flac", "y", "s2", "Test")])
     with pytest.raises(ValueError, match="row 2: the split is 'Test'; it has to be one of train, validation"):
         read(root)
-    with pytest.raises(ValueError, match="no column voice among path, sentence, speaker, split"):
+    with pytest.raises(ValueError, match="no column 'voice' among path, sentence, speaker, split: Set"):
         read(root, speaker="voice")
     with pytest.raises(FileNotFoundError, match="no table .*other.tsv.*make sample"):
         read(root, table="other.tsv")
-    (root / "table.xlsx").write_bytes(b"PK")
-    with pytest.raises(ValueError, match="has to be a .tsv, a .csv or a .jsonl"):
-        read(root, table="table.xlsx")
+    (root / "table.doc").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="'table.doc' has to be one of .tsv, .csv, .jsonl, .xlsx, .ods"):
+        read(root, table="table.doc")
+
+
+@pytest.mark.parametrize("name, write_as", [("clips.xlsx", xlsx), ("Clips.ODS", ods), ("t.csv", None)])
+def test_the_only_table_and_its_columns_are_found(tmp_path, caplog, name, write_as):
+    caplog.set_level("INFO")
+    rows = [("a.flac", "އެކެއް", "s1", "train"), ("b.flac", "ދޭއް", "s2", "test")]
+    root = write(tmp_path / "own", rows, table="t.csv")
+    (root / "t.csv").rename(root / "t.old")
+    header = ("File Name", "Text", "Client ID", "Subset")
+    data = write_as([header, *rows]) if write_as else tsv(*rows, header=header).replace(b"\t", b";")
+    (root / name).write_bytes(data)
+    (root / f"~${name}").write_bytes(b"lock")
+    clips = list(folder.clips(FolderSource.model_validate(nothing_named(root)), False))
+    assert [(clip.id, clip.sentence, clip.speaker, clip.split) for clip in clips] == rows
+    taken = "audio is 'File Name', sentence is 'Text', speaker is 'Client ID', split is 'Subset'"
+    assert f"{name}: of its columns {taken}" in caplog.text
+    (root / "more.tsv").write_bytes(b"")
+    with pytest.raises(ValueError, match="several tables .*more.tsv.*: set download.folder.table to one"):
+        list(folder.clips(FolderSource.model_validate(nothing_named(root)), False))
+
+
+def nothing_named(root):
+    columns = dict.fromkeys(("audio", "sentence", "speaker", "split"))
+    return {"path": str(root), "table": None, "columns": columns, "test_fraction": 0.1}

@@ -61,7 +61,7 @@ def platform(tmp_path, monkeypatch):
 
 
 def read(validated=False):
-    return [clip.id for clip in mdc.clips("dv26", "dv", validated)]
+    return [clip.id for clip in mdc.clips("dv26", "dv", 0.1, validated)]
 
 
 def refuse(platform, call, status, times=1, **headers):
@@ -84,7 +84,7 @@ def test_a_release_is_downloaded_once_and_never_unpacked(platform):
 
 
 def test_validated_clips_come_too_if_asked_for(platform):
-    splits = {clip.id: clip.split for clip in mdc.clips("dv26", "dv", True)}
+    splits = {clip.id: clip.split for clip in mdc.clips("dv26", "dv", 0.1, True)}
     assert len(splits) == 6 and splits["f.mp3"] == "validated" and splits["a.mp3"] == "train"
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from asr.commands.new_language.survey import survey
-from tests.corpora import release, release_of_generation, tsv, write_archive
+from tests.corpora import release, release_of_generation, spontaneous, tsv, write_archive
 
 DURATIONS = tsv(("a.mp3", "4000"), ("b.mp3", "5000"), ("e.mp3", "9000"), header=("clip", "duration[ms]"))
 
@@ -39,3 +39,11 @@ def test_one_locale_of_several(tmp_path):
 def test_columns_of_older_releases(tmp_path):
     path = write_archive(tmp_path / "dv.tar", release_of_generation("5.1", "cv/dv/"))
     assert survey(path, "dv").sentences == ["ބާރަ", '"null', "NA", "x"]
+
+
+def test_spontaneous_speech_is_counted_by_split(tmp_path):
+    rows = [("s1", "1.mp3", "ciao [noise]", "train"), ("s2", "2.mp3", "", ""), ("s2", "3.mp3", "sì", "")]
+    found = survey(write_archive(tmp_path / "sps.tar.gz", spontaneous(rows)), "it")
+    assert found.clips == found.speakers == {"train": 1, "unassigned": 1}
+    assert found.sentences == ["ciao", "sì"]
+    assert found.seconds == {"train": [4.0], "unassigned": [4.0]}

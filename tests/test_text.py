@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from asr.scoring.text import has_controls, normalize, orthographic, whisper_basic
+from asr.scoring.text import has_controls, normalize, orthographic, whisper_basic, without_tags
 
 ZWNJ, ZWJ, ZWSP, RLM, VS16 = "\u200c", "\u200d", "\u200b", "\u200f", "\ufe0f"
 
@@ -94,6 +94,27 @@ def test_orthographic_changes_nothing_but_whitespace(text: str, expected: str) -
 )
 def test_whisper_basic_takes_marks_for_punctuation(text: str, expected: str) -> None:
     assert whisper_basic(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("acqua [disfluency] e [laughter]", "acqua e"),
+        ("[noise] ciao", "ciao"),
+        ("ciao [Laugh], come [NOISE][unclear] stai?", "ciao, come stai?"),
+        ("(ciao [laughter] [laughter])", "(ciao)"),
+        ("casa [noise]luna, casa[noise] luna", "casa luna, casa luna"),
+        ("其实就[disfluency]都没啥", "其实就都没啥"),
+        ("އަޅު [noise] ދަން", "އަޅު ދަން"),
+        ("[unclear]", ""),
+        ("scrive [sic] «[um]» noise  [", "scrive [sic] «[um]» noise  ["),  # no tags of a release
+        ("[noise" + " " * 100_000 + "x [noise] [noise]" + " " * 100_000 + "y", None),  # in linear time
+    ],
+)
+def test_tags_go_and_the_rest_is_as_it_was(text, rest):
+    found = without_tags(text)
+    assert rest is None or found == rest
+    assert normalize(text) == normalize(found)
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,9 @@ def test_flash_attention_takes_half_precision(tmp_path, monkeypatch):
     ("asked", "gpu", "has_bf16", "expected"),
     [
         ("auto", False, False, "fp32"),
-        ("fp32", False, False, "fp32"),
+        ("auto", False, True, "bf16"),
+        ("fp32", False, True, "fp32"),
+        ("bf16", False, True, "bf16"),
         ("auto", True, True, "bf16"),
         ("auto", True, False, "fp16"),
         ("fp32", True, True, "fp32"),
@@ -264,16 +266,28 @@ def test_flash_attention_takes_half_precision(tmp_path, monkeypatch):
     ],
 )
 def test_precision_is_what_the_machine_has(monkeypatch, asked, gpu, has_bf16, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    on(monkeypatch, gpu, has_bf16)
     assert resolve_precision(asked) == expected
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
-def test_half_precision_on_a_cpu_is_refused(monkeypatch, precision):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+@pytest.mark.parametrize(("precision", "has_bf16"), [("fp16", False), ("fp16", True), ("bf16", False)])
+def test_what_a_processor_does_not_have_is_refused(monkeypatch, precision, has_bf16):
+    on(monkeypatch, False, has_bf16)
     with pytest.raises(ValueError, match="set it to auto or fp32"):
         resolve_precision(precision)
+
+
+def on(monkeypatch, gpu: bool, has_bf16: bool) -> None:
+    """Let this machine have a GPU or not, and bf16 in what computes."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": has_bf16})
+
+
+def test_bf16_on_a_processor_trains_much_as_fp32_does(tmp_path, monkeypatch):
+    on(monkeypatch, False, True)
+    losses = [trained(tmp_path / precision, precision=precision)[2] for precision in ("fp32", "bf16")]
+    assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 def test_a_loss_that_is_no_number_stops_training(tmp_path):

@@ -27,12 +27,21 @@ BASE = REPOSITORY / "sample/base"
 
 
 @pytest.fixture(scope="module")
-def clips(finished, tmp_path_factory):
-    """The test clips as files, and what the stage hears in them."""
-    recipe = Recipe(tmp_path_factory.mktemp("stage"), {"transcribe.max_new_tokens": 444})
+def evaluated(finished, tmp_path_factory):
+    """A recipe of two beams and few ids, whose fine-tuned model is the base model."""
+    own = {"transcribe.num_beams": 2, "transcribe.max_new_tokens": 12}
+    recipe = Recipe(tmp_path_factory.mktemp("stage"), own)
     recipe.share(finished)
-    recipe.run("transcribe", "data/pretrained", "data/transcripts/pretrained.jsonl")
-    transcripts = (recipe.folder / "data/transcripts/pretrained.jsonl").read_text().splitlines()
+    (recipe.folder / "data/trained").symlink_to(finished.folder / "data/pretrained")
+    recipe.run("package")
+    recipe.run("transcribe", "data/model", "data/transcripts/finetuned.jsonl")
+    return recipe.folder
+
+
+@pytest.fixture(scope="module")
+def clips(finished, evaluated, tmp_path_factory):
+    """The test clips as files, and what the stage hears in them."""
+    transcripts = (evaluated / "data/transcripts/finetuned.jsonl").read_text().splitlines()
     heard = {line["id"]: line["hypothesis"] for line in map(json.loads, transcripts)}
     raw, folder = read_shards(finished.folder / "data/raw"), tmp_path_factory.mktemp("recordings")
     for row in pd.read_csv(finished.folder / "data/filtered/test.csv").row:
@@ -60,17 +69,17 @@ def transcribe(tmp_path):
     return run
 
 
-def test_short_clips_get_the_text_that_the_stage_writes(transcribe, clips):
+def test_without_options_short_clips_get_the_texts_that_were_evaluated(transcribe, clips, evaluated):
     folder, expected = clips
-    output, _ = transcribe(folder, "--format", "json")
+    output, _ = transcribe(folder, "--format", "json", "--model", evaluated / "data/model")
     heard = {line["recording"]: line["text"] for line in map(json.loads, output.splitlines())}
     assert heard == {str(folder / name): text for name, text in expected.items()}
 
 
-def test_a_file_from_standard_input(transcribe, clips):
+def test_a_file_from_standard_input(transcribe, clips, evaluated):
     folder, expected = clips
     name, text = next(iter(expected.items()))
-    output, _ = transcribe("-", input=(folder / name).read_bytes())
+    output, _ = transcribe("-", "--model", evaluated / "data/model", input=(folder / name).read_bytes())
     assert output == text + "\n"
 
 
@@ -224,8 +233,8 @@ def test_one_bad_file_in_a_folder_keeps_nothing_from_the_others(transcribe, spok
         (tmp_path / name).write_bytes(b"\0\0\0\x1cftyp")
     output, errors = transcribe(".", "photo.raw", code=1)
     assert output.startswith("spoken.wav: ") and output.count("\n") == 1
-    assert "left out 1 in formats that cannot be decoded (call.m4a)" in errors
-    assert "photo.raw: MPEG-4" in errors and "2 of 3 recordings could not be read" in errors
+    assert "call.m4a: not decodable: the index of an MPEG-4 file" in errors
+    assert "3 of 4 recordings could not be read" in errors
     assert "Traceback" not in errors
 
 

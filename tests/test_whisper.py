@@ -31,6 +31,14 @@ def test_labels_begin_with_language_and_task():
     assert processor.tokenizer.decode(ids, skip_special_tokens=True) == "ދިވެހި"
 
 
+def test_a_model_may_write_tags_whose_ids_are_suppressed():
+    model, processor = load()
+    bracket, at = processor.tokenizer("[@", add_special_tokens=False).input_ids
+    model.generation_config.suppress_tokens = [bracket, at]
+    whisper.allow(model, processor.tokenizer, ["[noise]"])
+    assert model.generation_config.suppress_tokens == [at]
+
+
 def test_an_unknown_language_is_refused():
     with pytest.raises(ValueError, match="no language 'dhivehi'.* sinhalese"):
         load("dhivehi")

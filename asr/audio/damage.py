@@ -1,37 +1,27 @@
-"""What is wrong with an encoded clip: cut off, never finished, or in a format that is not decoded here.
+"""What is wrong with an encoded clip: cut off, or never finished.
 
 Only what the file itself proves counts. A clip that was cut off between two frames and never said how
 long it is cannot be told from a whole one.
 """
 
+import os
 import re
+from typing import BinaryIO
 
 SLACK_S = 0.5  # encoders' delay and padding make less of a difference than that
-DECODABLE = "wav, flac, mp3, ogg and opus"
 # Written where the length was not known yet; some programs take less than the largest number.
 LENGTH_UNKNOWN = 2**31 - 2**16
 LENGTH = LENGTH_UNKNOWN.to_bytes(4, "little")  # to be written where `unfinished` says
 UNFINISHED = "its recorder did not write the length: read to the end"
+NO_INDEX = "the index of an MPEG-4 file, which recorders write last, is missing: it cannot be decoded"
 FRAMES_UNKNOWN = 2**63 - 1  # libsndfile's, of a stream that does not say how many it has
 _MPEG = "\nMPEG-1/2 Audio\n"  # in libsndfile's log of an mp3
 _MPEG_LENGTHS = (b"Xing", b"Info", b"VBRI")  # headers that say how long an mp3 is; without, it is guessed
 _MENDED = "`ffmpeg -i OLD -c copy NEW` mends that"
 _NO_FRAME = 7  # libsndfile's error for an mp3 without a frame; its text is of a file that does not exist
 _WAV_LENGTHS = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-_FOREIGN = (
-    (4, b"ftyp", "MPEG-4 (m4a, AAC)"),
-    (0, b"\xff\xf1", "AAC"),
-    (0, b"\xff\xf9", "AAC"),
-    (0, b"\x1aE\xdf\xa3", "WebM or Matroska"),
-    (0, b"#!AMR", "AMR"),
-    (0, b"0&\xb2u\x8ef\xcf\x11", "Windows Media"),
-)
-
-
-def format_hint(data: bytes) -> str:
-    """Name the format of a clip that could not be decoded, if it is a known one, and those that can be."""
-    found = next((name for at, magic, name in _FOREIGN if data.startswith(magic, at)), "")
-    return f"{found} is not decoded here, {DECODABLE} are: convert it" if found else ""
+MOST_BOXES = 100  # of an MPEG-4 file that are looked at
+_MPEG_4 = (b"ftyp", b"mdat", b"wide", b"free", b"skip")  # what one begins with (ISO/IEC 14496-12)
 
 
 def reason(error: Exception) -> str:
@@ -39,6 +29,22 @@ def reason(error: Exception) -> str:
     if getattr(error, "code", None) == _NO_FRAME:
         return "an mp3 without a whole frame"
     return getattr(error, "error_string", str(error)).rstrip(".")
+
+
+def lacks_index(file: BinaryIO) -> bool:
+    """Tell whether a file is MPEG-4 (mp4, m4a, 3gp) without its index, which recorders write last."""
+    at, size = 0, file.seek(0, os.SEEK_END)
+    for _ in range(MOST_BOXES):
+        file.seek(at)
+        header = file.read(16)
+        length, name = int.from_bytes(header[:4]), header[4:8]
+        if at >= size:
+            return True
+        if name == b"moov" or at == 0 and name not in _MPEG_4:
+            return False
+        length = int.from_bytes(header[8:]) if length == 1 else length
+        at += length if length >= 8 else size  # 0: to the end
+    return False
 
 
 def unfinished(start: bytes, size: int) -> int | None:

@@ -1,13 +1,25 @@
 """From an encoded clip to mono samples at 16 kHz."""
 
 import io
+import mmap
+import os
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
-from asr.audio.damage import FRAMES_UNKNOWN, LENGTH, UNFINISHED, cut_off, format_hint, reason, unfinished
+from asr.audio.damage import (
+    FRAMES_UNKNOWN,
+    LENGTH,
+    NO_INDEX,
+    UNFINISHED,
+    cut_off,
+    lacks_index,
+    reason,
+    unfinished,
+)
 from asr.audio.log_mel import SAMPLE_RATE
 
 LONGEST_S = 600  # of a clip that is decoded at all
@@ -16,11 +28,12 @@ LOUDEST = 100.0  # of full scale, which a file of floating-point numbers may exc
 CANCELLED = 0.1  # of the louder channel: a mean that is weaker is not what was recorded
 CANCEL = "its channels cancel each other out: the louder one is taken"
 SEEK_FAILED = 39  # libsndfile's SFE_PSF_FSEEK
+LARGEST_PAGE = 27 + 255 + 255 * 255  # bytes, of Ogg (RFC 3533)
 BLOCK_SAMPLES = 2**20  # decoded at a time, of all channels: a header may promise any number of samples
 
 
 def decode(data: bytes, warn: Callable[[str], None] = lambda _: None) -> tuple[np.ndarray, int]:
-    """Decode an encoded clip (mp3, ogg, opus, flac, wav: libsndfile's formats) to mono.
+    """Decode an encoded clip, in any format of libsndfile's or of `ffmpeg.FORMATS`, to mono.
 
     Parameters
     ----------
@@ -36,25 +49,73 @@ def decode(data: bytes, warn: Callable[[str], None] = lambda _: None) -> tuple[n
     OverflowError: longer than LONGEST_S.
     EOFError: the file says that it is longer than it is, or is longer than can be decoded.
     """
-    at = unfinished(data, len(data))
-    if at:
-        warn(UNFINISHED)
-        data = data[:at] + LENGTH + data[at + 4 :]
-    stream = io.BytesIO(data)
-    try:
-        with soundfile.SoundFile(stream) as file:
-            rate, declared, log = file.samplerate, file.frames, file.extra_info
-            if not RATES[0] <= rate <= RATES[1]:
-                raise ValueError(f"a sample rate of {rate} Hz")
-            samples = _mono(file, warn)
-    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise ValueError(format_hint(data) or reason(error)) from error
-    missing = cut_off(data, len(data), rate, declared, len(samples), stream.tell(), log)
-    if missing:
-        raise EOFError(missing)
+    file = io.BytesIO(data)
+    with open_sound(file, warn) as sound:
+        samples = _mono(sound, warn)
+        lacking = missing(sound, file, len(samples))
+    if lacking:
+        raise EOFError(lacking)
     if len(samples) == 0:
         raise ValueError("no samples")
-    return samples, rate
+    return samples, sound.samplerate
+
+
+def open_sound(file: BinaryIO, warn: Callable[[str], None] = lambda _: None) -> soundfile.SoundFile:
+    """Open a recording by libsndfile. What it does not know becomes an `FFmpegFile`, which is read alike.
+
+    Raises
+    ------
+    ValueError: not audio, or at a rate that cannot be right.
+    EOFError: an MPEG-4 file without its index.
+    """
+    start, size = file.read(LARGEST_PAGE), file.seek(0, os.SEEK_END)
+    if not size:
+        raise ValueError("the file is empty")
+    at, readable = unfinished(start, size), file
+    if at and not isinstance(file, io.BytesIO):  # it may be hours long, and stays as it is
+        readable = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        readable[at : at + 4] = LENGTH
+    elif at:
+        file.getbuffer()[at : at + 4] = LENGTH
+    if at:
+        warn(UNFINISHED)
+    file.seek(0)
+    try:
+        sound = soundfile.SoundFile(readable)
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: it is called .raw
+        sound = _by_ffmpeg(file, error)
+    if not RATES[0] <= sound.samplerate <= RATES[1]:
+        raise ValueError(f"a sample rate of {sound.samplerate} Hz")
+    return sound
+
+
+def _by_ffmpeg(file: BinaryIO, unknown: Exception) -> soundfile.SoundFile:
+    from asr.audio.ffmpeg import FFmpegFile  # 90 MB of libraries, which most corpora do not need
+
+    try:
+        return FFmpegFile(file)
+    except RuntimeError as error:
+        if lacks_index(file):
+            raise EOFError(NO_INDEX) from error
+        raise ValueError(reason(unknown)) from unknown
+
+
+def missing(sound: soundfile.SoundFile, file: BinaryIO, decoded: int) -> str:
+    """Tell how much is missing of a recording of which all was read, "" if it is whole as far as one can see.
+
+    Parameters
+    ----------
+    file: from which `sound` was opened
+    decoded: samples that came
+    """
+    if not isinstance(sound, soundfile.SoundFile):
+        return sound.missing
+    taken, size = file.tell(), file.seek(0, os.SEEK_END)
+    file.seek(0)
+    start = file.read(LARGEST_PAGE)
+    file.seek(max(len(start), size - LARGEST_PAGE))
+    ends = start + file.read()
+    return cut_off(ends, size, sound.samplerate, sound.frames, decoded, taken, sound.extra_info)
 
 
 def _mono(file: soundfile.SoundFile, warn: Callable[[str], None]) -> np.ndarray:

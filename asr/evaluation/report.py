@@ -13,12 +13,12 @@ import pandas as pd
 import soundfile
 from markupsafe import Markup
 
-from asr.audio.decode import decode
+from asr.audio.decode import decode, open_sound
 from asr.evaluation.alignment import Step, align, character_name, confusions, readable
 from asr.evaluation.breakdown import looping
 from asr.evaluation.charts import LABELS, inline
 from asr.evaluation.transcripts import MODELS, Transcript
-from asr.scoring.text import normalize
+from asr.evaluation.utterance_table import has_marks
 
 CONFUSED = 15  # rows of each table of confusions
 EXAMPLES = 8  # utterances of each kind
@@ -95,8 +95,8 @@ def direction(text: str) -> str:
 
 def data_uri(clip: bytes) -> str:
     """Write an encoded clip as a data: URI that a browser plays; in another format as flac."""
-    found = soundfile.info(io.BytesIO(clip)).format
-    mime = next((mime for name, mime in _MIME.items() if found.startswith(name)), None)
+    with open_sound(io.BytesIO(clip)) as sound:
+        mime = next((mime for name, mime in _MIME.items() if sound.format.startswith(name)), None)
     if mime is None:
         samples, rate = decode(clip)
         file, mime = io.BytesIO(), _MIME["FLAC"]
@@ -152,7 +152,7 @@ def render(
         },
         utterances=table.to_dict("records"),
         loops={LABELS[model]: list(table.id[looping(table, model)]) for model in MODELS},
-        has_marks=any(unicodedata.category(c).startswith("M") for c in normalize(" ".join(table.reference))),
+        has_marks=has_marks(table),
         about=about,
         doubts=doubts,
         speakers=table.speaker[table.speaker != ""].nunique(),

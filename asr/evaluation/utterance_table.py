@@ -8,10 +8,11 @@ import hashlib
 from io import StringIO
 
 import pandas as pd
+import regex
 
 from asr.evaluation.error_counts import score_utterances
 from asr.evaluation.transcripts import MODELS, Transcript
-from asr.scoring.text import orthographic
+from asr.scoring.text import normalize, orthographic
 
 TEXT_COLUMNS = ["id", "speaker", "reference", *(f"hypothesis_{model}" for model in MODELS)]
 PER_REFERENCE = ["reference_words", "reference_chars"]
@@ -79,3 +80,8 @@ def from_csv(text: str, where: str) -> pd.DataFrame:
             " It was written by another version of the project: check it out and run `dvc repro evaluate`"
         )
     return table
+
+
+def has_marks(table: pd.DataFrame) -> bool:
+    """Tell whether references are spelled with marks, which Whisper's own normaliser strikes out."""
+    return any(regex.search(r"\p{M}", normalize(reference)) for reference in table.reference)

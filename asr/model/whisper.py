@@ -2,10 +2,16 @@
 
 import copy
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperProcessor
+from transformers import (
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+)
 
 from asr.audio.log_mel import FRAMES_PER_SECOND, POSITIONS_PER_SECOND, SAMPLE_RATE, own_frames
 from asr.model.vocabulary import NewToken, load_tokenizer
@@ -141,6 +147,14 @@ def set_language(model: WhisperForConditionalGeneration, language: str, task: st
     settings = model.generation_config
     settings.language, settings.task = language, task
     settings.forced_decoder_ids = None  # of older checkpoints; would override the language
+
+
+def allow(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer, texts: Sequence[str]) -> None:
+    """Let a model write texts whose ids it suppresses as published, such as an opening bracket."""
+    settings = model.generation_config
+    spelled = tokenizer([*texts, *(f" {text}" for text in texts)], add_special_tokens=False).input_ids
+    written = {id for ids in spelled for id in ids}
+    settings.suppress_tokens = [id for id in settings.suppress_tokens or [] if id not in written]
 
 
 def seed_embeddings(model: WhisperForConditionalGeneration, new_tokens: list[NewToken]) -> None:

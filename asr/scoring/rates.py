@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import jiwer
 
-from asr.scoring.text import normalize, orthographic, whisper_basic
+from asr.scoring.text import normalize, orthographic, whisper_basic, without_tags
 
 
 def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float | int]:
@@ -16,7 +16,7 @@ def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> dict[st
     Returns
     -------
     wer: of the words of `normalize`d text (asr/scoring/text.py)
-    wer_ortho: of the words of the text as it stands
+    wer_ortho: of the words of the text as it stands, without tags
     wer_whisper_basic: after Whisper's normaliser, of the references that it leaves something of
     cer: of the characters (code points, the spaces between words included) of `normalize`d text
     substitutions, deletions, insertions, reference_words: the counts behind `wer`
@@ -34,7 +34,7 @@ def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> dict[st
     words = jiwer.process_words(normal_references, normal_hypotheses)
     return {
         "wer": 100 * words.wer,
-        "wer_ortho": 100 * jiwer.wer(*([orthographic(t) for t in x] for x in (references, hypotheses))),
+        "wer_ortho": 100 * jiwer.wer(*(list(map(_written, texts)) for texts in (references, hypotheses))),
         "wer_whisper_basic": _whisper_basic_wer(references, hypotheses),
         "cer": 100 * jiwer.cer(normal_references, normal_hypotheses),
         "substitutions": words.substitutions,
@@ -45,6 +45,10 @@ def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> dict[st
         "empty_references": normal_references.count(""),
         "empty_hypotheses": normal_hypotheses.count(""),
     }
+
+
+def _written(text: str) -> str:
+    return orthographic(without_tags(text))
 
 
 def _whisper_basic_wer(references: Sequence[str], hypotheses: Sequence[str]) -> float:

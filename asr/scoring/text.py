@@ -3,6 +3,8 @@
 - `normalize`, for `wer` and `cer`: words as they are spelled, without case and punctuation
 - `orthographic`, for `wer_ortho`: the text as it stands
 - `whisper_basic`, for `wer_whisper_basic`: for comparison with published numbers only
+
+Tags, which `without_tags` removes, are no words to any error rate.
 """
 
 import unicodedata
@@ -16,11 +18,24 @@ _IGNORABLE = regex.compile(r"[\p{Default_Ignorable_Code_Point}--\u200b]+", regex
 # Controls, and what turns the direction of the text around it; not the marks of direction (U+200E, U+200F,
 # U+061C), which belong into a text of two scripts.
 _CONTROL = regex.compile(r"[\p{Cc}\u202a-\u202e\u2066-\u2069--\t\n\r]", regex.V1)
+# Of Common Voice's spontaneous speech, as its datasheets explain them. Other brackets hold words.
+TAGS = ("[disfluency]", "[laugh]", "[laughter]", "[noise]", "[unclear]")
+_TAG = f"(?:{'|'.join(map(regex.escape, TAGS))})"
+_TAGS = rf"{_TAG}(?:\s*{_TAG})*+"
+# With the space before them, unless a letter follows at once.
+_REMOVED = regex.compile(
+    rf"^\s*{_TAGS}\s*|(?<!\s)\s*+{_TAGS}(?=[\s\p{{Po}}\p{{Pe}}\p{{Pf}}]|$)|{_TAGS}", regex.I
+)
 _NO_WORD_CHARACTER = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 
 
+def without_tags(text: str) -> str:
+    """Remove TAGS, in capitals too."""
+    return _REMOVED.sub("", text) if "[" in text else text
+
+
 def normalize(text: str) -> str:
-    """Reduce a text to its words: letters, marks and numbers, one space between words.
+    """Reduce a text to its words: letters, marks and numbers, one space between words. Tags are none.
 
     Canonically composed (NFC) and case folded. Marks stay, for in Thaana, Sinhala and Arabic they are
     the vowels. Characters that cannot be seen go without a trace, so that a joiner inside a Sinhala
@@ -30,7 +45,7 @@ def normalize(text: str) -> str:
     used. Text that Unicode calls merely compatible (full-width letters, ligatures, other digits) is
     different text.
     """
-    text = _IGNORABLE.sub("", text)
+    text = _IGNORABLE.sub("", without_tags(text))
     # Composed before folding as well: folding makes a letter of the mark under a Greek vowel.
     text = unicodedata.normalize("NFC", text).casefold()
     return _NO_WORD_CHARACTER.sub(" ", unicodedata.normalize("NFC", text)).strip()

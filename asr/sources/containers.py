@@ -1,5 +1,7 @@
 """The files in a tar (plain, gzip, bzip2, xz) or zip, in its order, read as they are: nothing is unpacked.
 
+A folder is read like an archive of its files, ordered by name.
+
 An archive may say anything about itself. Only regular files are read, and none with an absolute name or with
 `..` in it. They are read in small pieces, headers of up to HEADER_BYTES, and what was unpacked is counted.
 """
@@ -8,6 +10,7 @@ import bz2
 import errno
 import gzip
 import lzma
+import os
 import stat
 import struct
 import tarfile
@@ -42,18 +45,37 @@ class Member(NamedTuple):
 
 
 def members(path: Path) -> Iterator[Member]:
-    """Yield an archive's regular files. Reads to the very end, where gzip has its checksum.
+    """Yield the regular files of an archive or a folder. Reads to the very end, where gzip has its checksum.
 
     Raises
     ------
     ValueError: no archive, damaged, encrypted, or unpacks to far more than its own size.
     """
+    if path.is_dir():
+        yield from _folder(path)
+        return
     with path.open("rb") as file:
         magic = file.read(6)
     with _readable(path):
         for member in (_zip if magic.startswith(b"PK") else _tar)(path, magic):
             if not member.name.is_absolute() and ".." not in member.name.parts:
                 yield member
+
+
+def _folder(path: Path) -> Iterator[Member]:
+    for place, folders, names in os.walk(path):
+        folders.sort()
+        for file in [Path(place, name) for name in sorted(names)]:
+            status = file.lstat()
+            if stat.S_ISREG(status.st_mode):  # no link, which may lead anywhere
+                name = PurePosixPath(file.relative_to(path).as_posix())
+                yield Member(name, status.st_size, partial(_file_pieces, file))
+
+
+def _file_pieces(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while piece := stream.read(PIECE_BYTES):
+            yield piece
 
 
 def _tar(path: Path, magic: bytes) -> Iterator[Member]:

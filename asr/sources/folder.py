@@ -1,10 +1,8 @@
 """One's own recordings: audio files in a folder, and a table that says what is spoken in each."""
 
-import hashlib
 import logging
 import os
 import sys
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,7 +11,9 @@ from itertools import compress
 from pathlib import Path
 
 from asr.params import FolderSource
-from asr.sources.metadata import SUFFIXES, clean_name, read_table
+from asr.sources.held_out import hold_out
+from asr.sources.metadata import clean_name
+from asr.sources.user_table import find_table, read_table
 from asr.tables import corpus
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
@@ -25,34 +25,28 @@ logger = logging.getLogger(__name__)
 def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
     """Yield the clips that the table lists, in its order. A clip that cannot be read has a `problem`.
 
-    Rows whose split is "validated" are left out unless `validated` is true.
+    Rows whose split is "validated" are left out unless `validated` is true. Without a split column,
+    `params.test_fraction` of the speakers are test.
 
     Raises
     ------
     FileNotFoundError: no folder, no table, or none of the files.
-    ValueError: the table is ill-formed, or has no split column to say which rows are validated.
+    ValueError: several tables, an ill-formed one, or no split column to say which rows are validated.
     """
-    if validated and not params.columns.split:
+    table = find_table(Path(params.path), params.table)
+    listed, files, has_split = _list(params, table)
+    if validated and not has_split:
         raise ValueError(
-            "filter.add_validated is true, but download.folder.columns.split is null: give the table a column"
-            " with train, validation, test or validated in every row and name it there, or set"
-            " filter.add_validated to false"
+            f"filter.add_validated is true, but {table} has no split column: give it one, with train,"
+            " validation, test or validated in every row, or set filter.add_validated to false"
         )
-    table = Path(params.path) / params.table
-    if not table.is_file():
-        raise FileNotFoundError(
-            f"download.folder: no table {table.absolute()}. It takes the audio files and a .tsv, .csv or"
-            " .jsonl with a line per file: set download.folder.path and .table; without one, `make sample`"
-        )
-    if table.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"download.folder.table {params.table!r} has to be a .tsv, a .csv or a .jsonl")
-    listed, files = _list(params, table)
     if not any(files):
+        tried = ", ".join(repr(clip.id) for clip in listed[:3]) or "none"
         raise FileNotFoundError(
-            f"{table}: none of the {len(files)} files of column {params.columns.audio!r} is in"
-            f" {params.path}: the column has to hold paths relative to the folder"
+            f"{table}: none of its {len(files)} files is in {params.path} (tried {tried}): the column of"
+            " files has to hold paths relative to the folder"
         )
-    if not params.columns.split:
+    if not has_split:
         listed = hold_out(listed, params.test_fraction)
     wanted = [validated or clip.split != "validated" for clip in listed]
     if not all(wanted):
@@ -60,26 +54,25 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
     return _with_audio(list(compress(listed, wanted)), list(compress(files, wanted)))
 
 
-def _list(params: FolderSource, table: Path) -> tuple[list[Clip], list[str]]:
-    """Read the table; return its clips, and the path of each one's file, "" if it has a problem."""
-    columns, root = params.columns, Path(params.path).resolve()
-    required = [column for column in columns.model_dump().values() if column is not None]
-    hint = "set download.folder.columns to the table's names"
+def _list(params: FolderSource, table: Path) -> tuple[list[Clip], list[str], bool]:
+    """Read the table; return its clips, each one's path, "" if it has a problem, and if there are splits."""
+    root, has_split = Path(params.path).resolve(), False
     files = cache(partial(_by_spelling, root))
     listed: dict[str, tuple[Clip, str]] = {}
     again, respelled = 0, []
-    for number, row in enumerate(read_table(partial(_pieces, table), str(table), required, hint), 1):
-        where = f"{table}, row {number}"
-        name = row[columns.audio]
+    rows = read_table(partial(_pieces, table), str(table), params.columns.model_dump())
+    for number, row in enumerate(rows, 1):
+        where, has_split = f"{table}, row {number}", "split" in row
+        name = row["audio"]
         file = _find(root, name, files)
         inside = clean_name(file.relative_to(root).as_posix()) if isinstance(file, Path) else ""
         if inside and inside != clean_name(name) and not Path(name).is_absolute():
             respelled.append(f"{name!r} is {inside!r}")
         clip = Clip(
             id=inside or clean_name(name) or f"row {number}",
-            split=_split(row[columns.split], where) if columns.split else "train",
-            speaker=sys.intern(row[columns.speaker]) if columns.speaker else "",
-            sentence=row[columns.sentence],
+            split=_split(row["split"], where) if has_split else "train",
+            speaker=sys.intern(row.get("speaker", "")),
+            sentence=row["sentence"],
             problem="" if inside else file,
         )
         same, _ = listed.setdefault(clip.id, (clip, str(file) if inside else ""))
@@ -90,40 +83,13 @@ def _list(params: FolderSource, table: Path) -> tuple[list[Clip], list[str]]:
         logger.warning("%d rows that repeat another one are left out", again)
     if respelled:
         logger.info("%d files are spelled otherwise in the table: %s, …", len(respelled), respelled[0])
-    return [clip for clip, _ in listed.values()], [file for _, file in listed.values()]
+    return [clip for clip, _ in listed.values()], [file for _, file in listed.values()], has_split
 
 
 def _pieces(file: Path) -> Iterator[bytes]:
     with file.open("rb") as stream:
         while piece := stream.read(PIECE_BYTES):
             yield piece
-
-
-def hold_out(listed: list[Clip], fraction: float) -> list[Clip]:
-    """Move a fraction of the speakers to test, or of the sentences if fewer than two speakers are named.
-
-    Clips without a speaker stay in train if others have one: they could be anyone's. Speakers are chosen by
-    hash, so that a new clip moves few others.
-
-    Raises
-    ------
-    ValueError: fewer than two speakers and fewer than two sentences.
-    """
-    unit, keys = "speakers", [clip.speaker for clip in listed]
-    if len(set(keys) - {""}) < 2:
-        unit, keys = "sentences", [_spelling(clip.sentence) for clip in listed]
-    known = sorted(set(keys) - {""}, key=lambda key: hashlib.sha256(key.encode()).digest())
-    if len(known) < 2:
-        raise ValueError(
-            "download.folder: fewer than two speakers and two sentences, so there is nothing to hold out for"
-            " testing: add recordings, or name the split column in download.folder.columns.split"
-        )
-    held_out = set(known[: min(max(1, round(fraction * len(known))), len(known) - 1)])
-    logger.info("no split column: %d of %d %s are test, chosen by hash", len(held_out), len(known), unit)
-    return [
-        replace(clip, split="test" if key in held_out else "train")
-        for clip, key in zip(listed, keys, strict=True)
-    ]
 
 
 def _with_audio(listed: list[Clip], files: list[str]) -> Iterator[Clip]:
@@ -180,7 +146,3 @@ def _split(value: str, where: str) -> str:
     if value not in SPLITS:
         raise ValueError(f"{where}: the split is {value!r}; it has to be one of {', '.join(SPLITS)}")
     return SPLITS[value]
-
-
-def _spelling(sentence: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", sentence).split())

@@ -1,14 +1,18 @@
 """The lines of a text file of any size, one at a time."""
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
+WINDOWS = "cp1252"  # of Western European languages
+SHOWN = 80  # characters of a line in a message
 MAX_LINE = 2**20  # bytes; nobody speaks for so long
 
 
-def read_lines(pieces: Iterable[bytes], name: str) -> Iterator[str]:
-    """Split UTF-8, or UTF-16 with its mark, at line feeds.
+def read_lines(
+    pieces: Iterable[bytes], name: str, warn: Callable[[str], None] | None = None
+) -> Iterator[str]:
+    """Split UTF-8, or UTF-16 with its mark, or what a Western Windows writes, at line feeds.
 
     A file that begins without line feeds is split at carriage returns.
 
@@ -16,10 +20,12 @@ def read_lines(pieces: Iterable[bytes], name: str) -> Iterator[str]:
     ----------
     pieces: the file's bytes
     name: for messages
+    warn: called if the file is read as Windows-1252, because its first line beyond ASCII is not UTF-8; None:
+        that is refused
 
     Raises
     ------
-    ValueError: names the line that is in another encoding, or longer than MAX_LINE.
+    ValueError: names the line that is in another encoding than those before, or longer than MAX_LINE.
     """
     pieces = iter(pieces)
     first = next(pieces, b"")
@@ -27,11 +33,21 @@ def read_lines(pieces: Iterable[bytes], name: str) -> Iterator[str]:
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         pieces = _from_utf16(pieces, name)
     end = b"\n" if b"\n" in first or b"\r" not in first else b"\r"
-    number, rest = 1, b""
+    number, rest, encoding = 1, b"", None  # of the lines beyond ASCII
     for piece in chain(pieces, [end]):
         *whole, rest = (rest + piece).split(end)
         for line in whole:
-            text = _decoded(line, f"{name}, line {number}").removesuffix("\r")
+            where = f"{name}, line {number}"
+            _require_length(line, where)
+            if not line.isascii():
+                found = _encoding(line, where)
+                if encoding is None and found == WINDOWS and warn:
+                    some = line.decode(WINDOWS)[:SHOWN]
+                    warn(f"{where} is not UTF-8, so the table is read as Windows-1252: {some!r}")
+                elif found != (encoding or "utf-8"):
+                    raise ValueError(f"{where}: not {(encoding or 'utf-8').upper()}: save the table as UTF-8")
+                encoding = found
+            text = line.decode(encoding or "utf-8").removesuffix("\r")
             yield text.removeprefix("\ufeff") if number == 1 else text
             number += 1
         _require_length(rest, f"{name}, line {number}")
@@ -45,12 +61,14 @@ def _from_utf16(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
         raise ValueError(f"{name}: not UTF-16, as its first bytes say: save it as UTF-8") from error
 
 
-def _decoded(line: bytes, where: str) -> str:
-    _require_length(line, where)
-    try:
-        return line.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: not UTF-8 ({error.reason}): save it as UTF-8") from error
+def _encoding(line: bytes, where: str) -> str:
+    for encoding in ("utf-8", WINDOWS):
+        try:
+            line.decode(encoding)
+            return encoding
+        except UnicodeDecodeError:
+            pass
+    raise ValueError(f"{where}: not UTF-8: save it as UTF-8")
 
 
 def _require_length(line: bytes, where: str) -> None:

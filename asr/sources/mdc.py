@@ -14,7 +14,8 @@ import requests
 
 from asr.runtime import disk
 from asr.runtime.secrets import redacted
-from asr.sources.archive import CORPORA, read_release
+from asr.sources.archive import CORPORA
+from asr.sources.release import read_release
 from asr.tables.corpus import Clip
 
 SITE = "https://mozilladatacollective.com"
@@ -25,14 +26,13 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
-def clips(dataset: str, locale: str, validated: bool) -> Iterator[Clip]:
+def clips(dataset: str, locale: str, test_fraction: float, validated: bool) -> Iterator[Clip]:
     """Download a release to corpora/ unless it is there, check it, and yield its clips.
 
     Parameters
     ----------
     dataset: id or slug of the dataset
-    locale: the release's folder, such as "dv"
-    validated: whether to read the rest of validated.tsv too
+    locale, test_fraction, validated: as `asr.sources.archive.clips` has them
 
     Raises
     ------
@@ -66,7 +66,7 @@ def clips(dataset: str, locale: str, validated: bool) -> Iterator[Clip]:
         logger.info("%s to %s", page, archive)
         _ask(lambda: _transfer(details.id, part), page, part)
     check(archive, details.checksum, details.sizeBytes, fresh)
-    return read_release(archive, locale, validated)
+    return read_release(archive, locale, test_fraction, validated)
 
 
 def check(archive: Path, checksum: str | None, size: float | None, fresh: bool) -> None:

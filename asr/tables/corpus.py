@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-# "validated": what a corpus has beyond its three splits, as Common Voice's validated.tsv; nobody has seen
-# to it that it shares no speaker or sentence with them.
-SPLITS = ("train", "validation", "test", "validated")
+# What a corpus has beyond its three splits. Nobody has seen to it that it shares no speaker or sentence with
+# them. "unassigned" clips of Common Voice's spontaneous speech always come, those of validated.tsv if wanted.
+ADDED = ("unassigned", "validated")
+SPLITS = ("train", "validation", "test", *ADDED)
 # Of an encoded clip that is read at all; ten minutes of 48 kHz stereo in 16 bits are 115 MB.
 MAX_CLIP_BYTES = 128 * 2**20
 

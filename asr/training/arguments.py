@@ -99,14 +99,25 @@ def training_arguments(params: Train, checkpoints: Path) -> Seq2SeqTrainingArgum
 
 
 def resolve_precision(precision: str) -> str:
-    """Choose for `auto`: bf16 where the GPU has it, fp16 on an older one, fp32 on a CPU."""
-    if not torch.cuda.is_available():
-        if precision in ("fp16", "bf16"):
-            raise ValueError(f"train.precision is {precision}, which takes a GPU: set it to auto or fp32")
-        return "fp32"
+    """Choose for `auto`: bf16 where the device computes it, else fp16 on a GPU and fp32 on a CPU.
+
+    Raises
+    ------
+    ValueError: a CPU would emulate it, which is slower than fp32.
+    """
+    if torch.cuda.is_available():
+        has_bf16, other = torch.cuda.is_bf16_supported(including_emulation=False), "fp16"
+    else:
+        cpu = torch.cpu.get_capabilities()
+        has_bf16, other = cpu.get("avx512_bf16") or cpu.get("amx_bf16"), "fp32"
+        if precision == "fp16" or (precision == "bf16" and not has_bf16):
+            raise ValueError(
+                f"train.precision is {precision}, which this processor does not have, and there is no GPU:"
+                " set it to auto or fp32"
+            )
     if precision != "auto":
         return precision
-    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if has_bf16 else other
 
 
 def error_rate_metrics(tokenizer: WhisperTokenizer):

@@ -13,6 +13,7 @@ from transformers.models.whisper.modeling_whisper import shift_tokens_right
 
 from asr.audio.decode import decode, resample
 from asr.audio.log_mel import SAMPLE_RATE, joined, log_mel, n_frames, own_frames, pad
+from asr.scoring.text import without_tags
 from asr.tables.features import log_mel_of, with_arrays
 
 NO_LOSS = -100  # the label that PyTorch's cross entropy leaves out
@@ -32,13 +33,20 @@ class Examples(torch.utils.data.Dataset):
     rows: of `FEATURES`
     raw: the same rows of `RAW_FEATURES`
     mel_filters: shape = (201, n_mels)
+    keep_tags: whether sentences come with the tags that asr/scoring/text.py removes
     """
 
     def __init__(
-        self, rows: Dataset, raw: Dataset, mel_filters: np.ndarray, window_s: float, speeds: list[float]
+        self,
+        rows: Dataset,
+        raw: Dataset,
+        mel_filters: np.ndarray,
+        window_s: float,
+        speeds: list[float],
+        keep_tags: bool,
     ) -> None:
         self.rows, self.raw, self.mel_filters = with_arrays(rows), raw, mel_filters
-        self.sentences = rows.select_columns("sentence")
+        self.sentences, self.keep_tags = rows.select_columns("sentence"), keep_tags
         durations = np.asarray(rows["duration_s"][:], dtype=np.float64)
         fitting = [np.flatnonzero(durations / speed <= window_s) for speed in speeds]
         self.item_rows = np.concatenate(fitting)
@@ -61,7 +69,9 @@ class Examples(torch.utils.data.Dataset):
         else:
             samples, rate = decode(self.raw[row]["audio"])
             features = log_mel(resample(samples, rate * speed), self.mel_filters)
-        return {"features": features, "sentence": self.sentences[row]["sentence"], "frames": frames}
+        sentence = self.sentences[row]["sentence"]
+        sentence = sentence if self.keep_tags else without_tags(sentence)
+        return {"features": features, "sentence": sentence, "frames": frames}
 
 
 class EpochSampler(Sampler):
@@ -103,8 +113,12 @@ class EpochSampler(Sampler):
         # The share is right over the epochs, also where one epoch has few batches.
         share = self.joined * n_batches
         n_joined = int((self.epoch + 1) * share) - int(self.epoch * share)
-        batches = self._grouped(order, n_joined * self.global_batch, rng).reshape(n_batches, -1)
-        for number in rng.permutation(n_batches):
+        numbers = np.arange(n_batches)
+        if self.joined or np.ptp(self.frames):  # or the order is random as it is
+            order = self._grouped(order, n_joined * self.global_batch, rng)
+            numbers = rng.permutation(n_batches)
+        batches = order.reshape(n_batches, -1)
+        for number in numbers:
             frames = None if number < n_joined else int(self.frames[batches[number]].max())
             for item in batches[number]:
                 yield int(item), frames

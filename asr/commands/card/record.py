@@ -15,6 +15,8 @@ from dvc.repo import Repo
 from pydantic import ValidationError
 from ruamel.yaml.error import YAMLError
 
+from asr.commands.compare.revisions import TABLE, read_table
+from asr.evaluation.utterance_table import has_marks
 from asr.params import Params, read_yaml
 
 MODEL = "data/model"
@@ -29,7 +31,7 @@ DESCRIBED = {
     "filter": [METRICS["filter"]],
     "train": [METRICS["train"], CURVE],
     "package": [MODEL],
-    "evaluate": [METRICS["evaluate"]],
+    "evaluate": [METRICS["evaluate"], TABLE],
 }
 # train reads single files of data/filtered; dvc.lock has their checksums only there.
 READ_BY_TRAIN = ("data/filtered/train.csv", "data/filtered/validation.csv")
@@ -49,6 +51,7 @@ class Record:
     train: dict
     evaluate: dict
     curve: pd.DataFrame  # step, loss, wer, cer on the validation rows
+    has_marks: bool  # the references of the test set are spelled with marks, such as vowel signs
     model_md5: str  # of data/model, as dvc.lock has it
     commit: str | None  # the last one that changed dvc.lock; None: dvc.lock was never committed
     uncommitted: list[str]  # files of RECORDED that differ from the last commit
@@ -65,7 +68,7 @@ def read(recipe: Path) -> Record:
     ValueError: the run had other parameters than this code, or dvc.lock cannot be read.
     """
     stages = _stages(recipe)
-    missing = [name for name in (*METRICS.values(), CURVE) if not (recipe / name).exists()]
+    missing = [name for name in (*METRICS.values(), CURVE, TABLE) if not (recipe / name).exists()]
     if missing:
         raise FileNotFoundError(f"no {missing[0]} in {recipe}: run `dvc repro`, or `git checkout` it")
     figures = {name: json.loads((recipe / path).read_text("utf-8")) for name, path in METRICS.items()}
@@ -73,6 +76,7 @@ def read(recipe: Path) -> Record:
         recipe=recipe,
         params=_params(stages),
         curve=pd.read_csv(recipe / CURVE),
+        has_marks=has_marks(read_table(recipe, None)),
         model_md5=_md5s(stages, "package", "outs")[MODEL],
         commit=_git(recipe, "log", "-1", "--format=%H", "--", "dvc.lock") or None,
         uncommitted=_uncommitted(recipe),

@@ -34,7 +34,6 @@ from asr.commands.transcribe.transcriber import Transcriber
 from asr.evaluation import report
 
 BATCH_SIZE = 8  # pieces between two reports of progress
-NUM_BEAMS = 1
 MAX_BYTES = 512 * 2**20  # of a recording
 MAX_MINUTES = 60  # of a recording: its features stay in memory, 58 MB for a model of 80 mel channels
 REPORT_CSS = Path(report.__file__).parent / "templates/report.css"  # the demo looks like the report
@@ -105,10 +104,11 @@ class Demo:
             case "POST", "/transcribe":
                 recording = request.get_data(cache=False)
                 progress = self.transcribe(recording, request.environ.get("werkzeug.socket"))
-                lines = (json.dumps(state) + "\n" for state in progress)
+                lines = (json.dumps(state, allow_nan=False) + "\n" for state in progress)
                 return Response(lines, mimetype="application/x-ndjson")
             case "POST", "/compare":
-                return Response(json.dumps(self.compare(request.get_data())), mimetype="application/json")
+                found = json.dumps(self.compare(request.get_data()), allow_nan=False)
+                return Response(found, mimetype="application/json")
         raise NotFound(f"There is no {request.path} here.")
 
     def transcribe(self, recording: bytes, client: socket.socket | None) -> Iterator[dict]:
@@ -196,12 +196,11 @@ def _require(client: socket.socket | None) -> None:
 
 
 def load(pretrained: Path, model: Path, language: str | None) -> dict[str, Transcriber]:
-    """Load both models. The pretrained one writes the language of the fine-tuned one."""
-    finetuned = Transcriber(model, language, BATCH_SIZE, NUM_BEAMS)
-    return {
-        "pretrained": Transcriber(pretrained, finetuned.options.language, BATCH_SIZE, NUM_BEAMS),
-        "finetuned": finetuned,
-    }
+    """Load both models. As in the stage `transcribe`, both write with the settings of the fine-tuned one."""
+    after = Transcriber(model, language, BATCH_SIZE, None)
+    before = Transcriber(pretrained, after.options.language, BATCH_SIZE, None)
+    before.options = after.options
+    return {"pretrained": before, "finetuned": after}
 
 
 def serve(demo: Demo, opened: socket.socket) -> BaseWSGIServer:

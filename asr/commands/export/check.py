@@ -16,6 +16,7 @@ from asr.audio.decode import decode, resample
 from asr.audio.log_mel import FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE, log_mel, n_frames, pad
 from asr.decoding import MAX_NEW_TOKENS, n_pieces, split_at_pauses
 from asr.model import base_model, whisper
+from asr.model.generation import DECODING
 from asr.runtime.progress import tracked
 from asr.scoring.rates import error_rates
 from asr.tables.rows import read_rows
@@ -77,8 +78,9 @@ def _cut(samples: np.ndarray, window_s: int, mel_filters: np.ndarray) -> list[np
 
 
 def original(folder: Path, language: str, task: str) -> Listener:
-    """Load the model to export in transformers, in float32, with greedy search."""
-    model, processor = base_model.load(base_model.check(folder, str(folder)), torch.float32)
+    """Load the model to export in transformers, in float32. It hears whole windows, as the exports do."""
+    checkpoint = base_model.check(folder, str(folder), keep=DECODING)
+    model, processor = base_model.load(checkpoint, torch.float32)
     model.eval()
     mel_filters, frames = processor.feature_extractor.mel_filters, whisper.window_frames(model)
 
@@ -91,7 +93,7 @@ def original(folder: Path, language: str, task: str) -> Listener:
                 task=task,
                 return_timestamps=False,
                 max_new_tokens=MAX_NEW_TOKENS,
-                num_beams=1,
+                num_beams=checkpoint.settings.num_beams or 1,
             )
         return processor.tokenizer.decode(ids[0], skip_special_tokens=True).strip()
 

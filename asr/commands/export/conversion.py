@@ -85,7 +85,7 @@ def export(formats: list[str], options: ExportOptions) -> Iterator[dict]:
         if worse and not options.force:
             shutil.rmtree(part)
         else:
-            (part / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            (part / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
             shutil.rmtree(place, ignore_errors=True)
             part.rename(place)
         yield record

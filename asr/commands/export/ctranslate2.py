@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from ctranslate2.converters import TransformersConverter
 from faster_whisper import WhisperModel
-from transformers import GenerationConfig
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from asr.decoding import MAX_NEW_TOKENS
+from asr.model import base_model
+from asr.model.generation import DECODING
 from asr.model.whisper import read_extractor
 
 SETTINGS = "transcribe.json"
@@ -69,15 +70,16 @@ def load(folder: Path) -> tuple[Callable[[np.ndarray], str], str]:
 
 def _settings(model: Path, language: str, task: str) -> dict:
     """Return arguments for `WhisperModel.transcribe` that decode as the original's `generate` does."""
+    own = base_model.check(model, str(model), keep=DECODING).settings
     return {
         "language": TO_LANGUAGE_CODE.get(language.lower(), language.lower()),  # or it is detected
         "task": task,
-        "beam_size": 1,
+        "beam_size": own.num_beams or 1,
         "temperature": 0.0,  # no second try at a higher temperature
         "no_speech_threshold": None,  # fine-tuning does not train the no-speech token
         "condition_on_previous_text": False,
         "without_timestamps": True,  # as in training
-        "suppress_tokens": GenerationConfig.from_pretrained(model).suppress_tokens or [],
+        "suppress_tokens": own.suppress_tokens or [],
     }
 
 

@@ -50,7 +50,8 @@ def read_lines(path: Path) -> list[str]:
 
 def find_archive(locale: str) -> Path | None:
     """Find the locale's release in corpora/; None unless there is exactly one."""
-    names = (f"cv-corpus-*-{locale}.{suffix}" for suffix in ("tar", "tar.gz", "zip"))
+    suffixes = ("tar", "tar.gz", "zip")
+    names = (f"{kind}-corpus-*-{locale}.{suffix}" for kind in ("cv", "sps") for suffix in suffixes)
     found = [path for name in names for path in (CODE / CORPORA).glob(name) if path.is_file()]
     return found[0] if len(found) == 1 else None
 

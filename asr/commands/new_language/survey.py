@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.sources.archive import COLUMNS, TABLES
+from asr.scoring.text import without_tags
 from asr.sources.containers import Member, members
 from asr.sources.metadata import read_release_table
+from asr.sources.release import COLUMNS, SPONTANEOUS, SPONTANEOUS_COLUMNS, TABLES, VALIDATED
 
 SPLITS = ("train.tsv", "dev.tsv", "test.tsv")
 DURATIONS = "clip_durations.tsv"  # of newer releases
@@ -18,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Survey:
-    clips: dict[str, int]  # by table, such as "train.tsv"
+    clips: dict[str, int]  # by table, such as "train.tsv", or of spontaneous speech by split
     speakers: dict[str, int]
-    sentences: list[str]  # of train, dev and test, in this order
+    sentences: list[str]  # of all tables but validated.tsv, in their order
     seconds: dict[str, list[float]]  # of the clips, by table; empty if the release has no durations
 
 
@@ -38,7 +39,12 @@ def survey(path: Path, locale: str) -> Survey:
     return Survey(
         clips={name: len(rows) for name, rows in tables.items()},
         speakers={name: len({speaker for _, speaker, _ in rows}) for name, rows in tables.items()},
-        sentences=[sentence for name in SPLITS for *_, sentence in tables[name] if sentence.strip()],
+        sentences=[
+            sentence
+            for name, rows in tables.items()
+            for *_, sentence in rows
+            if name != VALIDATED and sentence.strip()
+        ],
         seconds={
             name: [durations[clip] for clip, *_ in rows if clip in durations]
             for name, rows in tables.items()
@@ -52,6 +58,8 @@ def _read(path: Path, locale: str) -> tuple[dict[str, list[tuple[str, str, str]]
     found, durations, locales = {}, None, set()
     for member in members(path):
         name = member.name.name
+        if name == SPONTANEOUS.format(locale):
+            return _spontaneous(member, f"{path}: {name}")
         if name not in (*TABLES, DURATIONS):
             continue
         locales.add(member.name.parent.name)
@@ -71,6 +79,19 @@ def _read(path: Path, locale: str) -> tuple[dict[str, list[tuple[str, str, str]]
             f" {', '.join(sorted(locales)) or 'no locale at all'}"
         )
     return {name: found[name] for name in TABLES if name in found}, durations or {}
+
+
+def _spontaneous(member: Member, name: str) -> tuple[dict[str, list[tuple[str, str, str]]], dict[str, float]]:
+    """Read the same of spontaneous speech: by split, what is transcribed."""
+    found, durations = {}, {}
+    for row in _rows(member, name, SPONTANEOUS_COLUMNS, "is it a Common Voice release?"):
+        clip, speaker, sentence = (row[column] for column in SPONTANEOUS_COLUMNS)
+        if sentence.strip():
+            split = found.setdefault(row.get("split") or "unassigned", [])
+            split.append((clip, sys.intern(speaker), without_tags(sentence)))
+        if row.get("duration_ms", "").isdecimal():
+            durations[clip] = int(row["duration_ms"]) / 1000
+    return found, durations
 
 
 def _rows(member: Member, name: str, columns: list[str], hint: str) -> Iterator[dict[str, str]]:

@@ -8,13 +8,10 @@ from pathlib import Path
 
 import soundfile
 
-from asr.audio.damage import DECODABLE
-
 # Without .raw: such a file does not state its sample rate, and may be a camera's photograph.
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"}
 SUFFIXES |= {".opus", ".oga", ".aif", ".aifc", ".snd", ".sph", ".mp2", ".mpga"}
-# Formats of phones, cameras and browsers that libsndfile does not decode.
-FOREIGN = {
+SUFFIXES |= {  # of phones, cameras and browsers: asr/audio/ffmpeg.py
     ".3ga", ".3gp", ".3gpp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".dss", ".m4a", ".m4b", ".m4v", ".mka",
     ".mkv", ".mov", ".mp4", ".mpg", ".webm", ".wma", ".wmv", ".wv",
 }  # fmt: skip
@@ -47,17 +44,13 @@ def find(names: list[str]) -> list[Path | None]:
 
 
 def _below(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES | FOREIGN)
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     # macOS puts one called ._a.wav beside a.wav in an archive.
     files = [file for file in files if file.is_file() and not file.name.startswith("._")]
-    foreign = [file for file in files if file.suffix.lower() in FOREIGN]
-    what = f"{len(foreign)} in formats that cannot be decoded ({_some(foreign)}): convert to {DECODABLE}"
-    if len(files) == len(foreign):
-        expected = what if foreign else ", ".join(sorted(SUFFIXES))
+    if not files:
+        expected = ", ".join(sorted(SUFFIXES))
         raise FileNotFoundError(f"{folder}: no recording below this folder ({expected})")
-    if foreign:
-        logger.warning("%s: left out %s", folder, what)
-    return [file for file in files if file not in set(foreign)]
+    return files
 
 
 def outputs(names: list[str], found: list[Path | None], out: Path, suffix: str) -> list[Path]:

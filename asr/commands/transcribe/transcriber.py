@@ -29,7 +29,11 @@ logger = logging.getLogger("transcribe")
 
 
 class Transcriber:
-    """A loaded model, with the language and task that it writes.
+    """A loaded model, with the language and task that it writes, and the beams and length of its settings.
+
+    Parameters
+    ----------
+    language, num_beams: None: the model's own
 
     Raises
     ------
@@ -37,7 +41,12 @@ class Transcriber:
     """
 
     def __init__(
-        self, folder: Path, language: str | None, batch_size: int, num_beams: int, packed: bool | None = None
+        self,
+        folder: Path,
+        language: str | None,
+        batch_size: int,
+        num_beams: int | None,
+        packed: bool | None = None,
     ) -> None:
         checkpoint = base_model.check(folder, str(folder), keep=DECODING)
         settings = checkpoint.settings
@@ -45,7 +54,8 @@ class Transcriber:
         if not language:
             raise ValueError(f"{folder} does not say which language it writes: give --language")
         task = getattr(settings, "task", None) or "transcribe"
-        self.options = DecodingOptions(language, task, batch_size, MAX_NEW_TOKENS, num_beams)
+        most = min(settings.max_new_tokens or settings.max_length, MAX_NEW_TOKENS)
+        self.options = DecodingOptions(language, task, batch_size, most, num_beams or settings.num_beams or 1)
         require_language(checkpoint.tokenizer, language)
         transformers.utils.logging.disable_progress_bar()  # of loading weights
         model, self.processor = base_model.load(checkpoint, torch.float32)
@@ -68,8 +78,8 @@ class Transcriber:
     def _texts(self, features: list[np.ndarray]) -> list[str]:
         """Transcribe features, sorted into batches.
 
-        What does not end within MAX_NEW_TOKENS is halved and heard again: it is a loop, or a window that has
-        more text than the decoder has positions.
+        A window that does not end within the model's length is halved and heard again: it is a loop, or has
+        more text than that. Single utterances are left as the stage `transcribe` leaves them.
         """
         if not features:
             return []
@@ -77,7 +87,7 @@ class Transcriber:
         heard = transcribe(self.model, self.processor, lengths, features.__getitem__, self.options)
         texts = [hypothesis.text for hypothesis in heard]
         for number, hypothesis in enumerate(heard):
-            if hypothesis.hit_limit and lengths[number] > SHORTEST * window:
+            if self.packed and hypothesis.hit_limit and lengths[number] > SHORTEST * window:
                 texts[number] = " ".join(self._texts(split_at_pauses(features[number], 2, window)))
         return texts
 

@@ -1,5 +1,5 @@
 // Takes a recording, sends it, shows what comes back. What models write is set as text, or comes escaped.
-import { asWav, startRecording } from "./recording.js";
+import { startRecording } from "./recording.js";
 
 const PATIENCE_MS = 250; // after the last key, before texts are compared with what was said
 const MAX_BYTES = Number(document.body.dataset.maxBytes);
@@ -44,7 +44,7 @@ function recorded(recording) {
   clearInterval(ticking);
   stopRecording = null;
   setRecording(false);
-  if (recording) take(recording);
+  if (recording.size) take(recording);
   else say("", "Nothing was recorded.");
 }
 
@@ -105,11 +105,7 @@ async function take(recording) {
 
 // Returns the text of each model.
 async function transcribe(recording, signal) {
-  let response = await ask("transcribe", recording, signal);
-  if (response.status === 415) { // the server cannot decode it, but maybe the browser can
-    const wav = await asWav(recording).catch(() => null);
-    if (wav) response = await ask("transcribe", wav, signal);
-  }
+  const response = await ask("transcribe", recording, signal);
   if (!response.ok) throw new Error(await response.text());
   const found = {};
   for await (const state of lines(response.body)) {
