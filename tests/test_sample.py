@@ -53,7 +53,7 @@ def test_asr_transcribe_gives_all_texts_that_were_scored(tmp_path):
         if clip["id"] in scored:
             (tmp_path / clip["id"]).write_bytes(clip["audio"])
     transcriber = Transcriber(data / "model", None, batch_size=16, num_beams=None)
-    heard = transcripts(transcriber, sorted(tmp_path.iterdir()), None)
+    heard = transcripts(transcriber, sorted(tmp_path.iterdir()))
     assert {Path(name).name: plain(name, segments).strip() for name, segments in heard} == scored
 
 

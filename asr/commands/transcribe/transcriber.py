@@ -78,8 +78,8 @@ class Transcriber:
     def _texts(self, features: list[np.ndarray]) -> list[str]:
         """Transcribe features, sorted into batches.
 
-        What does not end within MAX_NEW_TOKENS is halved and heard again: it is a loop, or a window that has
-        more text than the decoder has positions.
+        A window that does not end within the model's length is halved and heard again: it is a loop, or has
+        more text than that. Single utterances are left as the stage `transcribe` leaves them.
         """
         if not features:
             return []
@@ -87,13 +87,13 @@ class Transcriber:
         heard = transcribe(self.model, self.processor, lengths, features.__getitem__, self.options)
         texts = [hypothesis.text for hypothesis in heard]
         for number, hypothesis in enumerate(heard):
-            if hypothesis.hit_limit and lengths[number] > SHORTEST * window:
+            if self.packed and hypothesis.hit_limit and lengths[number] > SHORTEST * window:
                 texts[number] = " ".join(self._texts(split_at_pauses(features[number], 2, window)))
         return texts
 
 
 def _cues(piece: Piece, text: str) -> list[Segment]:
-    text = visible(" ".join(text.split()))  # a cue ends at a blank line
+    text = visible(" ".join(text.splitlines()))  # a cue ends at a blank line
     parts = divided(text, [last - first for first, last in piece.cues])
     return [
         Segment(first / SAMPLE_RATE, last / SAMPLE_RATE, part)
