@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import json
 import logging
 import os
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from huggingface_hub.errors import HFValidationError
 from langcodes.data_dicts import ALL_SCRIPTS
 from transformers import WhisperProcessor
 
+from asr.audio.log_mel import POSITIONS_PER_SECOND
 from asr.commands.new_language import database, findings, recipe, relatives, spelling
 from asr.commands.new_language.relatives import Candidate
 from asr.commands.new_language.survey import survey
@@ -81,8 +83,14 @@ def usable(ranked: Iterable[Candidate], model: str, processor: WhisperProcessor 
 def parameters(args: argparse.Namespace, folder: Path, commit: str | None, token: str, why: str) -> dict:
     """Return the parameters that differ from the root's recipe, with a comment; None keeps the root's."""
     model, archive = Path(args.model), args.archive
-    weights = model / "model.safetensors"
-    return {
+    weights, config = model / "model.safetensors", model / "config.json"
+    shorter = {}
+    if config.exists():
+        positions = json.loads(config.read_text(encoding="utf-8")).get("max_source_positions", 1500)
+        own_s = positions // POSITIONS_PER_SECOND
+        if own_s < read_yaml((CODE / "params.yaml").read_text(encoding="utf-8"))["model"]["audio_window_s"]:
+            shorter["model.audio_window_s"] = (own_s, "as the pretrained model was built")
+    return shorter | {
         "download.source": ("mdc" if args.mdc else "archive", None),
         "download.locale": (args.locale, None),
         "download.archive": (
