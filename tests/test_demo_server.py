@@ -44,10 +44,10 @@ def speech():
 
 @pytest.fixture(scope="session")
 def long_speech(speech):
-    """The five clips one after the other, with pauses between, as WAV."""
+    """The five clips one after the other, twice, with pauses between, as WAV."""
     pause = np.zeros(SAMPLE_RATE // 2, np.float32)
     parts = [resample(*decode(clip)) for clip in speech]
-    samples = np.concatenate([part for clip in parts for part in (clip, pause)])
+    samples = np.concatenate([part for clip in [*parts, *parts] for part in (clip, pause)])
     return encoded(samples, SAMPLE_RATE, format="WAV")
 
 

@@ -17,7 +17,10 @@ from tests.recipes import REPOSITORY
 
 
 def load(folder, revision=None, **changes):
-    model = {"language": "sinhalese", "task": "transcribe", "audio_window_s": 3, "extend_tokenizer": 0}
+    model = {
+        "language": "sinhalese", "task": "transcribe", "audio_window_s": 3, "extend_tokenizer": 0,
+        "keep_tags": False,
+    }  # fmt: skip
     return pretrained(Pretrained(name=str(folder), revision=revision), Model(**model | changes))
 
 

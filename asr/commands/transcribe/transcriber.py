@@ -72,14 +72,15 @@ class Transcriber:
 
     def hear(self, pieces: list[Piece]) -> list[list[Segment]]:
         """Transcribe pieces, of one recording or of several; returns the cues of each."""
-        texts = iter(self._texts([piece.features for piece in pieces if piece.features is not None]))
+        spoken = [piece for piece in pieces if piece.features is not None]
+        texts = iter(self._texts([p.features for p in spoken], [len(p.cues) > 1 for p in spoken]))
         return [_cues(piece, "" if piece.features is None else next(texts)) for piece in pieces]
 
-    def _texts(self, features: list[np.ndarray]) -> list[str]:
+    def _texts(self, features: list[np.ndarray], several: list[bool]) -> list[str]:
         """Transcribe features, sorted into batches.
 
-        A window that does not end within the model's length is halved and heard again: it is a loop, or has
-        more text than that. Single utterances are left as the stage `transcribe` leaves them.
+        What has `several` utterances and does not end within the model's length is halved and heard again: it
+        is a loop, or has more text than that. A single one is left as the stage `transcribe` leaves it.
         """
         if not features:
             return []
@@ -87,8 +88,9 @@ class Transcriber:
         heard = transcribe(self.model, self.processor, lengths, features.__getitem__, self.options)
         texts = [hypothesis.text for hypothesis in heard]
         for number, hypothesis in enumerate(heard):
-            if self.packed and hypothesis.hit_limit and lengths[number] > SHORTEST * window:
-                texts[number] = " ".join(self._texts(split_at_pauses(features[number], 2, window)))
+            if several[number] and hypothesis.hit_limit and lengths[number] > SHORTEST * window:
+                halves = split_at_pauses(features[number], 2, window)
+                texts[number] = " ".join(self._texts(halves, [True, True]))
         return texts
 
 
