@@ -69,10 +69,11 @@ def _folder(path: Path) -> Iterator[Member]:
             status = file.lstat()
             if stat.S_ISREG(status.st_mode):  # no link, which may lead anywhere
                 name = PurePosixPath(file.relative_to(path).as_posix())
-                yield Member(name, status.st_size, partial(_file_pieces, file))
+                yield Member(name, status.st_size, partial(file_pieces, file))
 
 
-def _file_pieces(file: Path) -> Iterator[bytes]:
+def file_pieces(file: Path) -> Iterator[bytes]:
+    """Read a file on the disk in pieces of PIECE_BYTES."""
     with file.open("rb") as stream:
         while piece := stream.read(PIECE_BYTES):
             yield piece

@@ -11,13 +11,13 @@ from itertools import compress
 from pathlib import Path
 
 from asr.params import FolderSource
+from asr.sources.containers import file_pieces
 from asr.sources.held_out import hold_out
 from asr.sources.metadata import clean_name
 from asr.sources.user_table import find_table, read_table
 from asr.tables import corpus
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
-PIECE_BYTES = 2**20
 SPLITS = {name: name for name in corpus.SPLITS} | {"dev": "validation"}
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def _list(params: FolderSource, table: Path) -> tuple[list[Clip], list[str], boo
     files = cache(partial(_by_spelling, root))
     listed: dict[str, tuple[Clip, str]] = {}
     again, respelled = 0, []
-    rows = read_table(partial(_pieces, table), str(table), params.columns.model_dump())
+    rows = read_table(partial(file_pieces, table), str(table), params.columns.model_dump())
     for number, row in enumerate(rows, 1):
         where, has_split = f"{table}, row {number}", "split" in row
         name = row["audio"]
@@ -84,12 +84,6 @@ def _list(params: FolderSource, table: Path) -> tuple[list[Clip], list[str], boo
     if respelled:
         logger.info("%d files are spelled otherwise in the table: %s, …", len(respelled), respelled[0])
     return [clip for clip, _ in listed.values()], [file for _, file in listed.values()], has_split
-
-
-def _pieces(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        while piece := stream.read(PIECE_BYTES):
-            yield piece
 
 
 def _with_audio(listed: list[Clip], files: list[str]) -> Iterator[Clip]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from asr.scoring.text import without_tags
 from asr.sources.containers import Member, members
 from asr.sources.metadata import read_release_table
-from asr.sources.release import COLUMNS, SPONTANEOUS, SPONTANEOUS_COLUMNS, TABLES, VALIDATED
+from asr.sources.release import COLUMNS, HINT, SPONTANEOUS, SPONTANEOUS_COLUMNS, TABLES, VALIDATED
 
 SPLITS = ("train.tsv", "dev.tsv", "test.tsv")
 DURATIONS = "clip_durations.tsv"  # of newer releases
@@ -68,7 +68,7 @@ def _read(path: Path, locale: str) -> tuple[dict[str, list[tuple[str, str, str]]
         if name == DURATIONS:
             durations = _durations(member, f"{path}: {name}")
         else:
-            rows = _rows(member, f"{path}: {name}", COLUMNS, "is it a Common Voice release?")
+            rows = _rows(member, f"{path}: {name}", COLUMNS, HINT)
             found[name] = [(row["path"], sys.intern(row["client_id"]), row["sentence"]) for row in rows]
         if len(found) == len(TABLES) and durations is not None:
             break
@@ -84,7 +84,7 @@ def _read(path: Path, locale: str) -> tuple[dict[str, list[tuple[str, str, str]]
 def _spontaneous(member: Member, name: str) -> tuple[dict[str, list[tuple[str, str, str]]], dict[str, float]]:
     """Read the same of spontaneous speech: by split, what is transcribed."""
     found, durations = {}, {}
-    for row in _rows(member, name, SPONTANEOUS_COLUMNS, "is it a Common Voice release?"):
+    for row in _rows(member, name, SPONTANEOUS_COLUMNS, HINT):
         clip, speaker, sentence = (row[column] for column in SPONTANEOUS_COLUMNS)
         if sentence.strip():
             split = found.setdefault(row.get("split") or "unassigned", [])

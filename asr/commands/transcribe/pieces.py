@@ -45,7 +45,7 @@ def pieces(
 
     Parameters
     ----------
-    recording: a file in one of libsndfile's formats, or its path
+    recording: a file in one of the formats of `decode.open_sound`, or its path
     packed: a piece has as many utterances as fit. Otherwise it has one, for a model that was trained on
         single sentences, which does badly with two.
     mel_filters: shape = (201, n_mels)
