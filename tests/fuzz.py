@@ -20,7 +20,6 @@ import soundfile
 from datasets import Dataset
 from transformers import WhisperFeatureExtractor
 
-from asr.params import FolderSource
 from asr.runtime import workers
 from asr.runtime.errors import _raised_by_us
 from asr.runtime.workers import Died
@@ -30,6 +29,7 @@ from asr.sources.user_table import read_table
 from asr.tables.features import PROBLEMS
 from stages.featurize import featurize
 from tests.corpora import release, spontaneous, tone, tsv, write_archive
+from tests.recipes import checked_corpus
 from tests.test_ffmpeg import BROWSERS, made
 from tests.test_workbook import ods, xlsx
 
@@ -180,10 +180,10 @@ def _table_case(row: int) -> tuple[str, str]:
         try:
             if name.startswith("t."):
                 columns = {"audio": "path", "sentence": "sentence", "speaker": "speaker", "split": "split"}
-                settings = {"path": str(root), "table": name, "columns": columns, "test_fraction": 0.1}
-                clips = list(folder.clips(FolderSource.model_validate(settings), False))
+                own = checked_corpus("folder", path=str(root), table=name, columns=columns)
+                clips = list(folder.clips(own))
             else:
-                clips = list(read_release(root / name, "dv", 0.1, False))
+                clips = list(read_release(root / name, checked_corpus("archive")))
         except (ValueError, OSError) as error:
             assert isinstance(error, OSError) or _raised_by_us(error), "the user would see a traceback"
             return name, type(error).__name__

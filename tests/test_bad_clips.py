@@ -20,7 +20,7 @@ from asr.tables.features import PROBLEMS
 from asr.tables.shards import read_shards
 from stages import featurize
 from tests.corpora import tone, tsv
-from tests.recipes import Recipe
+from tests.recipes import Recipe, corpus
 from tests.test_audio import speechlike
 from tests.test_ffmpeg import made
 from tests.test_source_folder import read, write
@@ -84,9 +84,7 @@ def accidents(tmp_path_factory):
     recipe = Recipe(
         tmp_path_factory.mktemp("accidents"),
         {
-            "download.source": "folder",
-            "download.folder.path": "own",
-            "download.folder.columns.split": "split",
+            "corpora": {"own": corpus("folder")},
             "filter.validation_fraction": 0.3,
         },
     )
@@ -127,7 +125,7 @@ def test_too_many_end_the_filter_with_counts_ids_and_the_way_on(accidents):
     assert "outside_folder: 2 (../outside.wav, link.wav)" in accidents.output
     assert "cut_off: 3 (truncated.wav, truncated.mp3, phone.m4a)" in accidents.output
     assert "no_audio: 5 (zero-bytes.wav, missing.wav, " in accidents.output and ", …)" in accidents.output
-    assert "set download.max_bad_fraction, which is 0.1, to 0.594 or more" in accidents.output
+    assert "set filter.max_bad_fraction, which is 0.1, to 0.594 or more" in accidents.output
     table = pd.read_csv(accidents.folder / "metrics/dropped.csv", keep_default_na=False)
     assert len(table) == n
     assert not (accidents.folder / "data/filtered").exists()
@@ -135,7 +133,7 @@ def test_too_many_end_the_filter_with_counts_ids_and_the_way_on(accidents):
 
 def test_with_that_it_goes_on_and_the_table_names_every_one(accidents):
     before = {f: f.stat().st_mtime_ns for f in (accidents.folder / "data/features").iterdir()}
-    accidents.set({"download.max_bad_fraction": 0.594})
+    accidents.set({"filter.max_bad_fraction": 0.594})
     accidents.run("filter")
     assert {f: f.stat().st_mtime_ns for f in (accidents.folder / "data/features").iterdir()} == before
     table = pd.read_csv(accidents.folder / "metrics/dropped.csv", keep_default_na=False)

@@ -8,7 +8,7 @@ from asr.model.whisper import load_processor
 from asr.tables.features import FEATURES
 from asr.tables.shards import read_shards, write_shards
 from tests.corpora import release_of, spontaneous, write_archive
-from tests.recipes import Recipe
+from tests.recipes import Recipe, corpus
 
 LONG = "އައިސް " * 40  # more ids than the decoder has positions, in the pretrained spelling
 
@@ -39,10 +39,7 @@ def leaking(tmp_path_factory):
     recipe = Recipe(
         tmp_path_factory.mktemp("leaking"),
         {
-            "download.source": "archive",
-            "download.archive": "cv.tar.gz",
-            "download.archive_sha256": None,
-            "filter.add_validated": True,
+            "corpora": {"cv": corpus("archive", add_validated=True)},
             "filter.validation_fraction": 0.25,
         },
     )
@@ -167,9 +164,12 @@ def test_validation_by_sentence_is_said(leaking, tmp_path):
     assert "held out by sentence" not in leaking.output
 
 
-def test_features_of_another_setting_are_refused(leaking, tmp_path):
-    recipe = on(leaking, tmp_path, {"filter.add_validated": False})
-    assert "filter.add_validated is False, but data/features has 12 validated rows" in recipe.fail("filter")
+def test_features_of_a_corpus_that_is_no_longer_named_are_refused(leaking, tmp_path):
+    recipe = on(leaking, tmp_path, {"corpora": {"other": corpus("archive")}})
+    assert "no data/features/other: run `dvc repro featurize@other`" in recipe.fail("filter")
+    (recipe.folder / "data/features/other").mkdir()
+    assert "`rm -r data/raw/cv data/features/cv`" in recipe.fail("filter")
+    (recipe.folder / "data/features/other").rmdir()
 
 
 def test_spontaneous_speech_with_tags_kept_and_dropped(tmp_path):
@@ -186,10 +186,7 @@ def test_spontaneous_speech_with_tags_kept_and_dropped(tmp_path):
     }
     spoken += [(speaker, clip, text, "unassigned") for clip, (speaker, text, _) in unassigned.items()]
     changes = {
-        "download.source": "archive",
-        "download.archive": "sps.tar.gz",
-        "download.archive_sha256": None,
-        "download.locale": "it",
+        "corpora": {"sps": corpus("archive", path="sps.tar.gz", locale="it")},
         "filter.validation_fraction": 0.25,
     }
     recipe = Recipe(tmp_path, changes)

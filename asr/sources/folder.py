@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
-from itertools import compress
 from pathlib import Path
 
-from asr.params import FolderSource
+from asr.params import Folder
 from asr.sources.containers import file_pieces
-from asr.sources.held_out import hold_out
+from asr.sources.held_out import divide
 from asr.sources.metadata import clean_name
 from asr.sources.user_table import find_table, read_table
 from asr.tables import corpus
@@ -22,24 +21,18 @@ SPLITS = {name: name for name in corpus.SPLITS} | {"dev": "validation"}
 logger = logging.getLogger(__name__)
 
 
-def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
+def clips(params: Folder) -> Iterator[Clip]:
     """Yield the clips that the table lists, in its order. A clip that cannot be read has a `problem`.
 
-    Rows whose split is "validated" are left out unless `validated` is true. Without a split column,
-    `params.test_fraction` of the speakers are test.
+    Without a split column, `params.test_fraction` of the speakers are test.
 
     Raises
     ------
     FileNotFoundError: no folder, no table, or none of the files.
-    ValueError: several tables, an ill-formed one, or no split column to say which rows are validated.
+    ValueError: several tables, or an ill-formed one.
     """
     table = find_table(Path(params.path), params.table)
     listed, files, has_split = _list(params, table)
-    if validated and not has_split:
-        raise ValueError(
-            f"filter.add_validated is true, but {table} has no split column: give it one, with train,"
-            " validation, test or validated in every row, or set filter.add_validated to false"
-        )
     if not any(files):
         tried = ", ".join(repr(clip.id) for clip in listed[:3]) or "none"
         raise FileNotFoundError(
@@ -47,14 +40,11 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
             " files has to hold paths relative to the folder"
         )
     if not has_split:
-        listed = hold_out(listed, params.test_fraction)
-    wanted = [validated or clip.split != "validated" for clip in listed]
-    if not all(wanted):
-        logger.info("%d validated rows left out: filter.add_validated is false", wanted.count(False))
-    return _with_audio(list(compress(listed, wanted)), list(compress(files, wanted)))
+        listed = divide(listed, params)
+    return _with_audio(listed, files)
 
 
-def _list(params: FolderSource, table: Path) -> tuple[list[Clip], list[str], bool]:
+def _list(params: Folder, table: Path) -> tuple[list[Clip], list[str], bool]:
     """Read the table; return its clips, each one's path, "" if it has a problem, and if there are splits."""
     root, has_split = Path(params.path).resolve(), False
     files = cache(partial(_by_spelling, root))

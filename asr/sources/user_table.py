@@ -34,22 +34,22 @@ def find_table(folder: Path, name: str | None) -> Path:
     """
     hint = (
         f"It takes the audio files and a table ({', '.join(SUFFIXES)}) with a row per file: set"
-        " download.folder.path and .table; without one, `make sample`"
+        " path and table; without one, `make sample`"
     )
     if name is None:
         visible = (file for file in folder.glob("*") if not file.name.startswith((".", "~$")))  # ~$: a lock
         tables = sorted(file for file in visible if file.suffix.lower() in SUFFIXES and file.is_file())
         if len(tables) > 1:
             several = ", ".join(file.name for file in tables[:SHOWN]) + ", …" * (len(tables) > SHOWN)
-            raise ValueError(f"{folder} has several tables ({several}): set download.folder.table to one")
+            raise ValueError(f"{folder} has several tables ({several}): set table to one")
         if not tables:
-            raise FileNotFoundError(f"download.folder: no table in {folder.absolute()}. {hint}")
+            raise FileNotFoundError(f"no table in {folder.absolute()}. {hint}")
         return tables[0]
     table = folder / name
     if not table.is_file():
-        raise FileNotFoundError(f"download.folder: no table {table.absolute()}. {hint}")
+        raise FileNotFoundError(f"no table {table.absolute()}. {hint}")
     if table.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"download.folder.table {name!r} has to be one of {', '.join(SUFFIXES)}")
+        raise ValueError(f"table {name!r} has to be one of {', '.join(SUFFIXES)}")
     return table
 
 
