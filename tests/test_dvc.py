@@ -8,7 +8,8 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from asr.params import load_params
-from tests.recipes import REPOSITORY
+from tests.corpora import tone
+from tests.recipes import REPOSITORY, corpus
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +98,22 @@ def test_values_are_what_they_were_after_an_override(repository):
     assert params.train.learning_rate == 2e-5
     assert params.train.speed_perturbation == [0.9, 1.0]
     assert params.train.early_stopping_patience is None
+
+
+def test_a_corpus_that_is_added_or_changed_runs_itself_and_what_follows(repository):
+    own = repository.recipe.folder / "corpora/own"
+    own.mkdir(parents=True)
+    (own / "a.flac").write_bytes(tone(hz=220))
+    (own / "table.csv").write_text("path,sentence\na.flac,އެކެއް\n")
+    mine = corpus("folder", path="corpora/own", use="train")
+    repository.recipe.set({"corpora": repository.recipe.params["corpora"] | {"mine": mine}})
+    assert repository.repro("filter") == ["download@mine", "featurize@mine", "filter"]
+    assert repository.repro("filter") == []
+    (own / "a.flac").write_bytes(tone(hz=440))
+    assert repository.repro("filter") == ["download@mine", "featurize@mine", "filter"]
+    shutil.rmtree(own)
+    run = repository.run("dvc", "exp", "run", "--temp", "--allow-missing", "-S", "filter.seed=3", "filter")
+    assert "Running stage 'download" not in run and "Running stage 'filter'" in run
 
 
 def test_a_comment_in_featurize_reruns_featurize_only(repository):

@@ -132,8 +132,13 @@ def test_stages_that_have_run_at_different_times(recipe):
         for _, path, reader in shared:
             next(dep for dep in lock["stages"][reader]["deps"] if dep["path"] == path)["md5"] = "f" * 32
 
+        for reader, path in whole:
+            next(dep for dep in lock["stages"][reader]["deps"] if dep["path"] == path)["md5"] = "f" * 32
+
+    whole = [("train", "data/features"), ("evaluate", "data/raw")]  # of all corpora
     rewrite(recipe / "dvc.lock", change)
     found = {f"{reader} read another {path} than {writer} wrote last" for writer, path, reader in shared}
+    found |= {"train read another data/features than filter", "evaluate read another data/raw than train"}
     assert len(found) > 10 and set(record.contradictions(recipe)) == found
 
 

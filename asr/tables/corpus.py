@@ -34,8 +34,8 @@ def id_in(corpus: str, name: str) -> str:
 
 
 def corpus_of(clip_id: str) -> str:
-    """Return the name of the corpus that `id_in` wrote."""
-    return clip_id.split("/", 1)[0]
+    """Return the name of the corpus that `id_in` wrote, or "" if it wrote none."""
+    return clip_id.partition("/")[0] if "/" in clip_id else ""
 
 
 RAW_FEATURES = pa.schema(

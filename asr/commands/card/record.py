@@ -108,11 +108,13 @@ def contradictions(recipe: Path) -> list[str]:
     """
     stages, found = _stages(recipe), []
     written = {path: (stage, md5) for stage in stages for path, md5 in _md5s(stages, stage, "outs").items()}
+    read: dict[str, tuple[str, str]] = {}  # folders of all corpora, which several stages write
     for reader in stages:
         for path, md5 in _md5s(stages, reader, "deps").items():
-            writer, expected = written.get(path, (reader, md5))
-            if md5 != expected:
-                found.append(f"{reader} read another {path} than {writer} wrote last")
+            if path in written and md5 != written[path][1]:
+                found.append(f"{reader} read another {path} than {written[path][0]} wrote last")
+            elif path.startswith("data/") and md5 != read.setdefault(path, (reader, md5))[1]:
+                found.append(f"{reader} read another {path} than {read[path][0]}")
     try:
         with Repo(str(recipe)) as repo:
             for name, paths in DESCRIBED.items():
