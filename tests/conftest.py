@@ -36,6 +36,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
+@pytest.fixture(autouse=True)
+def environment():
+    """Undo what a test changes in the environment: the fork server may refuse every later start for it."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture
 def recipe(tmp_path):
     return Recipe(tmp_path, {})
@@ -70,19 +79,28 @@ def once(tmp_path_factory, worker_id):
 
 @pytest.fixture(scope="session")
 def finished(once):
-    """A small recipe of which every stage has run, for tests that only look."""
+    """A small recipe of which every stage has run, for tests that only look.
+
+    A true Python starts each stage once: here, or in test_startup.py.
+    """
 
     def make(root):
         recipe = Recipe(root, {})
-        recipe.python = sys.executable  # a true one, once for every stage
-        recipe.output = {
-            stage: recipe.run(stage)
-            for stage in ("download", "pretrained", "featurize", "filter", "train", "package")
-        }
-        for name, model in (("pretrained", "data/pretrained"), ("finetuned", "data/model")):
-            recipe.output[name] = recipe.run("transcribe", model, f"data/transcripts/{name}.jsonl")
-        recipe.output["evaluate"] = recipe.run("evaluate")
-        recipe.python = "python"
+        recipe.output = {}
+        true, forked = sys.executable, "python"
+        for name, python, command in (
+            ("download", forked, "download"),
+            ("base", true, "pretrained"),
+            ("featurize", true, "featurize"),
+            ("filter", forked, "filter"),
+            ("train", true, "train"),
+            ("package", true, "package"),
+            ("pretrained", true, "transcribe data/pretrained data/transcripts/pretrained.jsonl"),
+            ("finetuned", forked, "transcribe data/model data/transcripts/finetuned.jsonl"),
+            ("evaluate", forked, "evaluate"),
+        ):
+            recipe.python = python
+            recipe.output[name] = recipe.run(*command.split())
         return recipe
 
     return once("finished", make)

@@ -45,8 +45,9 @@ FORKABLE = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "PYTORCH_NVML_BAS
 # Variables that no library reads while it is imported, or that mean nothing to a single thread. A start in
 # which any other differs is refused.
 READ_LATE = re.compile(
-    r"_|COLUMNS|FORKS|GOMP_SPINCOUNT|HF_TOKEN|LINES|OLDPWD|PATH|PWD|PYTHONPATH|RANK|SHLVL|TOKENIZERS_PARALLELISM"
-    r"|WORLD_SIZE|(ASR|DVC|GIT|GROUP|LOCAL|MASTER|PET|PYTEST|ROLE|TORCHELASTIC|TORCH_NCCL)_\w+"
+    r"_|COLUMNS|FORKS|GOMP_SPINCOUNT|HF_TOKEN|LINES|OLDPWD|PATH|PWD|PYTHONIOENCODING|PYTHONPATH|RANK|SHLVL"
+    r"|TOKENIZERS_PARALLELISM|WORLD_SIZE"
+    r"|(ASR|AWS|DVC|GIT|GROUP|LOCAL|MASTER|PET|PYTEST|ROLE|TORCHELASTIC|TORCH_NCCL)_\w+"
 )
 
 
@@ -197,12 +198,14 @@ def become(argv: list[str], folder: str, environment: dict[str, str]) -> None:
 
 
 def open_streams(buffering: int) -> None:
-    """Open the standard streams anew: the old ones remember whether the server's can seek."""
+    """Open the standard streams anew: the old ones have the server's encoding, and whether its can seek."""
+    asked = os.environ.get("PYTHONIOENCODING")
     for number, (name, mode, size) in enumerate(
         [("stdin", "r", -1), ("stdout", "w", buffering), ("stderr", "w", 1)]
     ):
         old = getattr(sys, name)
-        stream = open(number, mode, size, old.encoding, old.errors, closefd=False)
+        errors = "strict" if asked and name != "stderr" else old.errors
+        stream = open(number, mode, size, asked or old.encoding, errors, closefd=False)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 

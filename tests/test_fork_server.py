@@ -83,9 +83,16 @@ def test_what_libraries_read_when_they_are_imported_makes_it_a_true_python(name)
     assert start("", env={**os.environ, name: "3"}).communicate()[1] == "False\n"
 
 
-@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "DVC_STAGE", "LOCAL_RANK", "PYTHONPATH"])
+@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "DVC_STAGE", "LOCAL_RANK", "AWS_PROFILE", "PYTHONPATH"])
 def test_what_is_read_later_does_not(name):
     assert start("", env={**os.environ, name: "3"}).communicate()[1] == "True\n"
+
+
+def test_the_encoding_of_streams_that_is_asked_for_is_theirs():
+    code = "import sys; print([(s.encoding, s.errors) for s in (sys.stdin, sys.stdout, sys.stderr)])"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    true = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert start(code, env=environment).communicate() == (true.stdout, "True\n")
 
 
 def test_code_that_is_injected_makes_it_a_true_python(tmp_path):
