@@ -26,7 +26,7 @@ from asr.commands.verify.cli import damaged
 from tests import provoke
 from tests.kills import events
 from tests.provoke import PAGE, Case
-from tests.repositories import build
+from tests.repositories import ENVIRONMENT, FORKED, build
 
 STAGES = [
     "pretrained", "download@sample", "featurize@sample", "filter", "train", "package",
@@ -146,7 +146,7 @@ def suffer(fault: Fault, case: Case, whole: Path) -> tuple[list[str], list[str]]
     locked = (case.folder / "dvc.lock").read_bytes() if (case.folder / "dvc.lock").exists() else b""
     wrong = []
     with fault.provoke(case):
-        code, text = case.repro()
+        code, text = case.repro(ENVIRONMENT)
     text += case.said
     if "Traceback" in text:
         wrong.append("a traceback")
@@ -158,7 +158,7 @@ def suffer(fault: Fault, case: Case, whole: Path) -> tuple[list[str], list[str]]
     if code and not case.said and (case.folder / "dvc.lock").exists():
         if (case.folder / "dvc.lock").read_bytes() != locked:
             wrong.append("a stage that failed is in dvc.lock")
-    code, again = case.repro()
+    code, again = case.repro(FORKED)
     if code:
         wrong.append(f"the next `dvc repro` failed:\n{again}")
     expected, found = results(whole), results(case.root)

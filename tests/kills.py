@@ -2,8 +2,9 @@
 
     python -m tests.kills --kills 20 --seed 1
 
-A small recipe runs once undisturbed; a copy of it is killed, and run again, and killed. In the end both
-have to have the same dvc.lock, metrics and model, byte for byte. Exit code 1 if not.
+A small recipe runs once undisturbed; another, up to the first stage that is killed. From there it is killed,
+and run again, and killed. In the end both have to have the same dvc.lock, metrics and model, byte for byte.
+Exit code 1 if not.
 """
 
 import argparse
@@ -21,14 +22,14 @@ from pathlib import Path
 import psutil
 
 from tests.recipes import Recipe
-from tests.repositories import ENVIRONMENT, build
+from tests.repositories import ENVIRONMENT, FORKED, build
 
-ENDURING = {"train.max_steps": 40, "train.warmup_steps": 2}  # a checkpoint every 2 steps
 # A stage in proportion to what there is to lose.
 STAGES = [
     "train", "featurize sample", "train", "evaluate", "download sample", "train", "filter",
     "transcribe data/model", "pretrained", "transcribe data/pretrained",
 ]  # fmt: skip
+LASTS_S = 5  # a stage of this recipe
 LEAVES_IT_BEHIND = "SIGKILL, dvc alone"
 WAYS = [
     "SIGKILL, dvc and its stage",  # as when the machine goes down
@@ -47,14 +48,14 @@ EVENTS = [
 
 
 class Run:
-    """One `dvc repro`, or another command."""
+    """A `dvc repro`."""
 
-    def __init__(self, recipe: Recipe, log: Path, *command: str) -> None:
+    def __init__(self, recipe: Recipe, log: Path, *stages: str, environment: dict = ENVIRONMENT) -> None:
         self.log = log
         self.dvc = psutil.Popen(
-            command or ["dvc", "repro"],
+            ["dvc", "repro", *stages],
             cwd=recipe.folder,
-            env=ENVIRONMENT,
+            env=environment,
             stdout=log.open("wb"),
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -95,30 +96,27 @@ def events(output: str) -> list[str]:
     return [match.expand(tells) for match, tells in tried if match]
 
 
-def undisturbed(recipe: Recipe, log: Path) -> dict[str, float]:
-    """Run a recipe to its end; returns the seconds that each stage took, in their order."""
-    run, began, seconds = Run(recipe, log), {}, {}
-    while run.dvc.poll() is None:
-        _, name = run.stage()
-        if name:
-            seconds[name] = time.monotonic() - began.setdefault(name, time.monotonic())
-        time.sleep(0.05)
-    if run.dvc.returncode:
-        sys.exit(f"the undisturbed run failed:\n{log.read_text()}")
-    return seconds
+def undisturbed(recipe: Recipe, log: Path, *stages: str) -> dict[str, str]:
+    """Run a recipe, or some stages; returns their names, in their order: `Run.stage`'s and DVC's of each."""
+    if Run(recipe, log, *stages, environment=FORKED).dvc.wait():
+        sys.exit(f"an undisturbed run failed:\n{log.read_text()}")
+    ran = re.findall(r"^Running stage '(.+)':\n> .* -m stages\.(\S+(?: \S+)?)", log.read_text(), re.MULTILINE)
+    return {ours: theirs for theirs, ours in ran}
 
 
-def disturbed(recipe: Recipe, seconds: dict[str, float], kills: int, seed: int, logs: Path) -> list[list]:
+def disturbed(recipe: Recipe, names: dict[str, str], kills: int, seed: int, logs: Path) -> list[list]:
     """Run a recipe and kill it `kills` times, then to its end; returns a row of the table for each kill."""
     chance = random.Random(seed)
     ways = list(islice(cycle(WAYS), kills))
     chance.shuffle(ways)
     # A training that is left behind comes to its end, so that comes last: nothing would be left to resume.
-    order = list(seconds)
+    order = list(names)
     plan = sorted(
         zip(islice(cycle(STAGES), kills), ways, strict=False),
         key=lambda kill: (order.index(kill[0]), kill == ("train", LEAVES_IT_BEHIND)),
     )
+    if before := list(names.values())[: order.index(plan[0][0])]:
+        undisturbed(recipe, logs / "before.txt", *before)
     rows = []
     for number, (stage, way) in enumerate(plan, 1):
         run = Run(recipe, logs / f"{number}.txt")
@@ -133,18 +131,15 @@ def disturbed(recipe: Recipe, seconds: dict[str, float], kills: int, seed: int, 
                 time.sleep(0.02)
             time.sleep(chance.uniform(0, 1))
         else:
-            time.sleep(chance.uniform(0, seconds[stage]))
+            time.sleep(chance.uniform(0, LASTS_S))
         took, step = time.monotonic() - began, last_step(recipe)
         hit = run.kill(way)
         if rows:
             rows[-1].append(events(run.log.read_text(errors="replace")))
         rows.append([number, f"{hit}, step {step} saved" if hit == "train" else hit, f"{took:.1f}", way])
         print(*rows[-1], file=sys.stderr, flush=True)
-    last = Run(recipe, logs / "last.txt")
-    last.dvc.wait()
-    rows[-1].append(events(last.log.read_text(errors="replace")))
-    if last.dvc.returncode:
-        sys.exit(f"the last `dvc repro` failed:\n{last.log.read_text()}")
+    undisturbed(recipe, last := logs / "last.txt")
+    rows[-1].append(events(last.read_text()))
     return rows
 
 
@@ -173,9 +168,11 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        whole, killed = (build(root / name, ENDURING) for name in ("undisturbed", "killed"))
-        seconds = undisturbed(whole, root / "undisturbed.txt")
-        rows = disturbed(killed, seconds, args.kills, args.seed, root)
+        # A checkpoint every 2 steps; a kill comes a few steps after the last one.
+        enduring = {"train.max_steps": 40 if args.kills > 1 else 24, "train.warmup_steps": 2}
+        whole, killed = (build(root / name, enduring) for name in ("undisturbed", "killed"))
+        names = undisturbed(whole, root / "undisturbed.txt")
+        rows = disturbed(killed, names, args.kills, args.seed, root)
         expected, found = results(whole), results(killed)
         wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
         wrong += left_over(killed)

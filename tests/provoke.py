@@ -13,7 +13,7 @@ import psutil
 import yaml
 
 from tests.kills import Run, last_step
-from tests.repositories import ENVIRONMENT
+from tests.repositories import FORKED
 
 PAGE = 4096
 YEAR_S = 365 * 86400
@@ -42,10 +42,10 @@ time.time_ns = lambda: int(time.time() * 1e9)
 """
 
 
-def run(folder: Path, *command: str) -> tuple[int, str]:
+def run(folder: Path, *command: str, environment: dict = FORKED) -> tuple[int, str]:
     """Run a command in a folder; returns its exit code and what it printed."""
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, **both)
+    done = subprocess.run(command, cwd=folder, env=environment, **both)
     return done.returncode, done.stdout
 
 
@@ -66,9 +66,9 @@ class Case:
         self.prefix: list[str] = []
         self.said = ""  # beside what the run itself says
 
-    def repro(self) -> tuple[int, str]:
+    def repro(self, environment: dict) -> tuple[int, str]:
         """Run `dvc repro` up to the stage; returns its exit code and what was said."""
-        return run(self.folder, *self.prefix, "dvc", "repro", self.stage)
+        return run(self.folder, *self.prefix, "dvc", "repro", self.stage, environment=environment)
 
     def mount(self, place: Path, n_bytes: int) -> None:
         """Put a file system in memory of `n_bytes` over a folder, with what lies in it."""
@@ -173,7 +173,7 @@ def worker_killed(case: Case, after_step: int) -> Iterator[None]:
 def two_at_once(case: Case) -> Iterator[None]:
     """Start another `dvc repro` first."""
     log = case.root.with_suffix(".txt")
-    other = Run(case, log, "dvc", "repro", case.stage)
+    other = Run(case, log, case.stage)
     while other.dvc.poll() is None and not other.stage()[1]:
         time.sleep(0.02)
     yield

@@ -21,6 +21,8 @@ ENVIRONMENT = {
         for what in ("NAME", "EMAIL")
     },
 }
+# For what is left undisturbed: the `python` and `dvc` of pytest's fork server, where there is one.
+FORKED = ENVIRONMENT | {"PATH": f"{os.environ.get('FORKS', '/nowhere')}:{ENVIRONMENT['PATH']}"}
 
 
 def build(root: Path, changes: dict) -> Recipe:
