@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-import sys
 import time
 
 from tests.recipes import Recipe
 
-# Runs stages.train, and writes down which labels each process saw in each forward pass. The pass LAST_PASS
-# waits for a file called go.
+# Runs stages.train, and writes down which labels each process saw in each forward pass. The pass
+# ASR_LAST_PASS waits for a file called go.
 SPY = """
 import json
 import os
@@ -25,7 +24,7 @@ start, step, seen = processes.start, WhisperTrainer.training_step, []
 
 def training_step(self, model, inputs, *rest):
     seen.append(inputs["labels"].tolist())
-    while str(len(seen)) == os.environ.get("LAST_PASS") and not Path("go").exists():
+    while str(len(seen)) == os.environ.get("ASR_LAST_PASS") and not Path("go").exists():
         time.sleep(0.05)
     return step(self, model, inputs, *rest)
 
@@ -44,7 +43,7 @@ def start_spy(recipe: Recipe, **environment: str) -> subprocess.Popen:
     """Start a training; it writes seen.json, a list of passes for each process."""
     (recipe.folder / "spy.py").write_text(SPY)
     return subprocess.Popen(
-        [sys.executable if "LAST_PASS" in environment else "python", "-m", "spy"],  # a true one may be killed
+        ["python", "-m", "spy"],
         cwd=recipe.folder,
         env={**os.environ, "PYTHONPATH": "..:.", **environment},
         stdout=subprocess.PIPE,
@@ -62,7 +61,7 @@ def wait_for(running: subprocess.Popen, recipe: Recipe, pattern: str) -> None:
 
 def kill_in_pass(recipe: Recipe, number: int, when: str) -> None:
     """Start a training and kill it in its pass of that number, once a file that matches `when` is there."""
-    running = start_spy(recipe, LAST_PASS=str(number))
+    running = start_spy(recipe, ASR_LAST_PASS=str(number))
     wait_for(running, recipe, when)
     running.kill()
     running.communicate()

@@ -73,7 +73,7 @@ def outputs(recipe):
 def test_the_stage_on_a_full_disk_ends_and_goes_on_when_there_is_room(finished, tmp_path):
     recipe = Recipe(tmp_path, {})
     recipe.share(finished)
-    running = start_spy(recipe, LAST_PASS="3")
+    running = start_spy(recipe, ASR_LAST_PASS="3")
     wait_for(running, recipe, "checkpoint-2")
     (folder,) = (path for path in recipe.folder.glob("checkpoints/*") if path.is_dir())
     (folder / "checkpoint-4").mkdir()
