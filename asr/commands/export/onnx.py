@@ -84,10 +84,20 @@ class Decoder(torch.nn.Module):
 
 def convert(model: Path, out: Path, language: str, task: str) -> None:
     """Export a model in float32, with its configuration, tokenizer and feature extractor."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # warnings about packages that are not needed
     out.mkdir(parents=True)
     loaded = base_model.load(base_model.check(model, str(model)), torch.float32)[0].eval()
-    config, exporter = loaded.config, OnnxExporter()
+    write_graphs(loaded, out)
+    for name in COPIED:
+        (out / name).write_bytes((model / name).read_bytes())
+    whisper.read_extractor(model).save_pretrained(out)
+    whisper.set_language(loaded, language, task)
+    loaded.generation_config.save_pretrained(out)
+
+
+def write_graphs(model: WhisperForConditionalGeneration, out: Path) -> None:
+    """Write the three graphs, with a model's weights."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # warnings about packages that are not needed
+    config, exporter = model.config, OnnxExporter()
 
     def export(module: torch.nn.Module, name: str, inputs: dict, shapes: dict) -> dict:
         with torch.no_grad():
@@ -98,14 +108,14 @@ def convert(model: Path, out: Path, language: str, task: str) -> None:
         return outputs
 
     # Sizes of 2, because the exporter takes a size of 1 for fixed.
-    features = torch.zeros(2, config.num_mel_bins, whisper.window_frames(loaded))
-    hidden = export(Encoder(loaded), ENCODER, {"input_features": features}, {"input_features": {0: VARIES}})
+    features = torch.zeros(2, config.num_mel_bins, whisper.window_frames(model))
+    hidden = export(Encoder(model), ENCODER, {"input_features": features}, {"input_features": {0: VARIES}})
     prompt = {
         "input_ids": torch.full((2, 4), config.decoder_start_token_id),
         "encoder_hidden_states": hidden["last_hidden_state"],
     }
     shapes = {"input_ids": {0: VARIES, 1: VARIES}, "encoder_hidden_states": {0: VARIES}}
-    past = export(Decoder(loaded), DECODER, prompt, shapes)["present"]
+    past = export(Decoder(model), DECODER, prompt, shapes)["present"]
     varying = {"decoder": {0: VARIES, 2: VARIES}, "encoder": {0: VARIES}}
     shapes = {
         "input_ids": {0: VARIES},
@@ -115,13 +125,7 @@ def convert(model: Path, out: Path, language: str, task: str) -> None:
         },
     }
     step = {"input_ids": prompt["input_ids"][:, :1], "past_key_values": past}
-    export(Decoder(loaded), WITH_PAST, step, shapes)
-
-    for name in COPIED:
-        (out / name).write_bytes((model / name).read_bytes())
-    whisper.read_extractor(model).save_pretrained(out)
-    whisper.set_language(loaded, language, task)
-    loaded.generation_config.save_pretrained(out)
+    export(Decoder(model), WITH_PAST, step, shapes)
 
 
 def load(folder: Path) -> tuple[Callable[[np.ndarray], str], str]:
