@@ -11,6 +11,8 @@ from asr.params import load_params
 from tests.corpora import tone
 from tests.recipes import REPOSITORY, corpus
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def as_committed(repository):

@@ -10,6 +10,8 @@ from tests.provoke import flip
 from tests.repositories import ENVIRONMENT, Repository
 from tests.servers import unused_port
 
+pytestmark = pytest.mark.slow
+
 
 class Team:
     """A git remote and a DVC remote that hold a repository, and clones of it."""
