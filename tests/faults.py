@@ -83,7 +83,10 @@ FAULTS = {
         says=r"out of memory: .*run `dvc repro` again|cannot allocate memory|exited with -\d+",
     ),
     "worker killed": Fault(
-        lambda case: provoke.worker_killed(case, 0), says="Running stage", fails=False, stages=["featurize"]
+        lambda case: provoke.worker_killed(case, 0),
+        says="Running stage",
+        fails=False,
+        stages=["featurize@sample"],
     ),
     "data loader's worker killed": Fault(
         lambda case: provoke.worker_killed(case, 2),

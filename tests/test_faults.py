@@ -14,10 +14,10 @@ from tests.recipes import REPOSITORY
     "fault", ["worker killed", pytest.param("cache damaged", marks=pytest.mark.thorough)]
 )
 def test_the_next_repro_mends_it(fault):
-    command = [sys.executable, "-m", "tests.faults", "--stages", "featurize", "--only", fault]
+    command = [sys.executable, "-m", "tests.faults", "--stages", "featurize@sample", "--only", fault]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("| ran featurize |") == 1, done.stdout
+    assert done.stdout.count("| ran featurize@sample |") == 1, done.stdout
     assert "1 cases, 0 of them wrong" in done.stdout
 
 
