@@ -39,11 +39,11 @@ with report_errors("train"):
 """
 
 
-def start_spy(recipe: Recipe, **environment: str) -> subprocess.Popen:
+def start_spy(recipe: Recipe, python: str = "python", **environment: str) -> subprocess.Popen:
     """Start a training; it writes seen.json, a list of passes for each process."""
     (recipe.folder / "spy.py").write_text(SPY)
     return subprocess.Popen(
-        ["python", "-m", "spy"],
+        [python, "-m", "spy"],
         cwd=recipe.folder,
         env={**os.environ, "PYTHONPATH": "..:.", **environment},
         stdout=subprocess.PIPE,
@@ -59,9 +59,9 @@ def wait_for(running: subprocess.Popen, recipe: Recipe, pattern: str) -> None:
         time.sleep(0.05)
 
 
-def kill_in_pass(recipe: Recipe, number: int, when: str) -> None:
+def kill_in_pass(recipe: Recipe, number: int, when: str, python: str = "python") -> None:
     """Start a training and kill it in its pass of that number, once a file that matches `when` is there."""
-    running = start_spy(recipe, ASR_LAST_PASS=str(number))
+    running = start_spy(recipe, python, ASR_LAST_PASS=str(number))
     wait_for(running, recipe, when)
     running.kill()
     running.communicate()
