@@ -64,6 +64,9 @@ class FolderColumns(Section):
     sentence: str | None
     speaker: str | None
     split: str | None  # train, validation, test or validated; no such column: `test_fraction` of the speakers
+    start: str | None  # of a text in a recording that has several, in seconds or hh:mm:ss.mmm
+    end: str | None
+    duration: str | None  # instead of an end
 
 
 class FolderSource(Section):

@@ -20,7 +20,7 @@ import soundfile
 from datasets import Dataset
 from transformers import WhisperFeatureExtractor
 
-from asr.params import FolderSource
+from asr.params import FolderColumns, FolderSource
 from asr.runtime import workers
 from asr.runtime.errors import _raised_by_us
 from asr.runtime.workers import Died
@@ -179,7 +179,7 @@ def _table_case(row: int) -> tuple[str, str]:
         before = sorted(Path(place).rglob("*"))
         try:
             if name.startswith("t."):
-                columns = {"audio": "path", "sentence": "sentence", "speaker": "speaker", "split": "split"}
+                columns = dict.fromkeys(FolderColumns.model_fields)
                 settings = {"path": str(root), "table": name, "columns": columns, "test_fraction": 0.1}
                 clips = list(folder.clips(FolderSource.model_validate(settings), False))
             else:

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from asr.params import FolderSource
+from asr.params import FolderColumns, FolderSource
 from asr.sources import folder
 from tests.corpora import tone, tsv
 from tests.test_workbook import ods, xlsx
@@ -22,6 +22,7 @@ def write(root, rows, files=None, table="metadata.tsv"):
 
 def read(root, split="split", speaker="speaker", table="metadata.tsv", fraction=0.1, validated=False):
     columns = {"audio": "path", "sentence": "sentence", "speaker": speaker, "split": split}
+    columns |= dict.fromkeys(("start", "end", "duration"))
     params = {"path": str(root), "table": table, "columns": columns, "test_fraction": fraction}
     return list(folder.clips(FolderSource.model_validate(params), validated))
 
@@ -188,5 +189,5 @@ def test_the_only_table_and_its_columns_are_found(tmp_path, caplog, name, write_
 
 
 def nothing_named(root):
-    columns = dict.fromkeys(("audio", "sentence", "speaker", "split"))
+    columns = dict.fromkeys(FolderColumns.model_fields)
     return {"path": str(root), "table": None, "columns": columns, "test_fraction": 0.1}

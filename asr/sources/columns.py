@@ -12,6 +12,10 @@ USUAL = {
     "sentence": ("sentence", "text", "transcription", "transcript"),
     "speaker": ("speaker", "client_id", "speaker_id"),
     "split": ("split", "subset"),
+    # Where a recording has several texts: times as `segments.seconds` reads them.
+    "start": ("start", "start_time", "start_s", "start_sec", "begin", "begin_time", "offset", "onset"),
+    "end": ("end", "end_time", "end_s", "end_sec", "stop", "stop_time"),
+    "duration": ("duration", "duration_s", "duration_sec"),
 }  # fmt: skip
 REQUIRED = ("audio", "sentence")
 SHOWN = 20  # columns in a message

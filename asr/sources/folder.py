@@ -1,5 +1,6 @@
 """One's own recordings: audio files in a folder, and a table that says what is spoken in each."""
 
+import hashlib
 import logging
 import os
 import sys
@@ -7,13 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
-from itertools import compress
 from pathlib import Path
+from typing import NamedTuple
 
 from asr.params import FolderSource
 from asr.sources.containers import file_pieces
 from asr.sources.held_out import hold_out
-from asr.sources.metadata import clean_name
+from asr.sources.metadata import Row, clean_name
+from asr.sources.segments import Segment, cut, seconds
 from asr.sources.user_table import find_table, read_table
 from asr.tables import corpus
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
@@ -34,48 +36,62 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
     ValueError: several tables, an ill-formed one, or no split column to say which rows are validated.
     """
     table = find_table(Path(params.path), params.table)
-    listed, files, has_split = _list(params, table)
+    listed, has_split = _list(params, table)
     if validated and not has_split:
         raise ValueError(
             f"filter.add_validated is true, but {table} has no split column: give it one, with train,"
             " validation, test or validated in every row, or set filter.add_validated to false"
         )
-    if not any(files):
-        tried = ", ".join(repr(clip.id) for clip in listed[:3]) or "none"
+    if not any(each.file for each in listed):
+        tried = ", ".join(repr(each.clip.id) for each in listed[:3]) or "none"
         raise FileNotFoundError(
-            f"{table}: none of its {len(files)} files is in {params.path} (tried {tried}): the column of"
+            f"{table}: none of its {len(listed)} files is in {params.path} (tried {tried}): the column of"
             " files has to hold paths relative to the folder"
         )
     if not has_split:
-        listed = hold_out(listed, params.test_fraction)
-    wanted = [validated or clip.split != "validated" for clip in listed]
-    if not all(wanted):
-        logger.info("%d validated rows left out: filter.add_validated is false", wanted.count(False))
-    return _with_audio(list(compress(listed, wanted)), list(compress(files, wanted)))
+        clips = hold_out([each.clip for each in listed], params.test_fraction)
+        listed = [each._replace(clip=clip) for each, clip in zip(listed, clips, strict=True)]
+    wanted = [each for each in listed if validated or each.clip.split != "validated"]
+    if len(wanted) < len(listed):
+        left_out = len(listed) - len(wanted)
+        logger.info("%d validated rows left out: filter.add_validated is false", left_out)
+    return _with_audio(wanted)
 
 
-def _list(params: FolderSource, table: Path) -> tuple[list[Clip], list[str], bool]:
-    """Read the table; return its clips, each one's path, "" if it has a problem, and if there are splits."""
+class _Listed(NamedTuple):
+    """A clip before its audio is read."""
+
+    clip: Clip
+    file: str  # path; "" if the clip has a problem
+    span: tuple[float, float] | None  # seconds, from and to which it is spoken in the file; None: all of it
+
+
+def _list(params: FolderSource, table: Path) -> tuple[list[_Listed], bool]:
+    """Read the table; return its clips, and if it says of which splits they are."""
     root, has_split = Path(params.path).resolve(), False
     files = cache(partial(_by_spelling, root))
-    listed: dict[str, tuple[Clip, str]] = {}
+    listed: dict[str, _Listed] = {}
     again, respelled = 0, []
     rows = read_table(partial(file_pieces, table), str(table), params.columns.model_dump())
     for number, row in enumerate(rows, 1):
         where, has_split = f"{table}, row {number}", "split" in row
-        name = row["audio"]
+        name, span = row["audio"], _span(row, where)
         file = _find(root, name, files)
         inside = clean_name(file.relative_to(root).as_posix()) if isinstance(file, Path) else ""
         if inside and inside != clean_name(name) and not Path(name).is_absolute():
             respelled.append(f"{name!r} is {inside!r}")
         clip = Clip(
-            id=inside or clean_name(name) or f"row {number}",
+            id=(inside or clean_name(name) or f"row {number}") + _part(span),
             split=_split(row["split"], where) if has_split else "train",
             speaker=sys.intern(row.get("speaker", "")),
             sentence=row["sentence"],
             problem="" if inside else file,
         )
-        same, _ = listed.setdefault(clip.id, (clip, str(file) if inside else ""))
+        same = listed.setdefault(clip.id, _Listed(clip, str(file) if inside else "", span)).clip
+        if span and same != clip and same.split == clip.split:  # two speak at once
+            spoken = hashlib.sha256(f"{clip.speaker}\t{clip.sentence}".encode()).hexdigest()
+            clip = replace(clip, id=f"{clip.id}-{spoken[:8]}")
+            same = listed.setdefault(clip.id, _Listed(clip, str(file) if inside else "", span)).clip
         if same != clip:
             raise ValueError(f"{where}: {clip.id!r} is in an earlier row too, and they differ: remove one")
         again += same is not clip
@@ -83,14 +99,38 @@ def _list(params: FolderSource, table: Path) -> tuple[list[Clip], list[str], boo
         logger.warning("%d rows that repeat another one are left out", again)
     if respelled:
         logger.info("%d files are spelled otherwise in the table: %s, …", len(respelled), respelled[0])
-    return [clip for clip, _ in listed.values()], [file for _, file in listed.values()], has_split
+    return list(listed.values()), has_split
 
 
-def _with_audio(listed: list[Clip], files: list[str]) -> Iterator[Clip]:
-    if not all(files):
-        logger.warning("%d of %d listed files cannot be read", files.count(""), len(files))
-    for clip, file in zip(listed, files, strict=True):
-        yield _read(clip, Path(file)) if file else clip
+def _span(row: Row, where: str) -> tuple[float, float] | None:
+    """Return the seconds from and to which a row's text is spoken; None: in all of the recording."""
+    if not row.get("start"):
+        return None
+    try:
+        start_s = seconds(row["start"])
+        if row.get("end"):
+            return start_s, seconds(row["end"])
+        return start_s, start_s + seconds(row.get("duration", ""))
+    except ValueError as error:
+        raise ValueError(f"{where}: start, and end or duration: {error}") from error
+
+
+def _part(span: tuple[float, float] | None) -> str:
+    return f"#{span[0] * 1000:.0f}-{span[1] * 1000:.0f}" if span else ""
+
+
+def _with_audio(listed: list[_Listed]) -> Iterator[Clip]:
+    missing = sum(not each.file for each in listed)
+    if missing:
+        logger.warning("%d of %d listed files cannot be read", missing, len(listed))
+    segments = defaultdict(list)  # by file
+    for clip, file, span in listed:
+        if file and span:
+            segments[file].append(Segment(*span, clip))
+        else:
+            yield _read(clip, Path(file)) if file else clip
+    for file, parts in segments.items():
+        yield from cut(Path(file), parts)
 
 
 def _read(clip: Clip, file: Path) -> Clip:
