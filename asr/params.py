@@ -71,8 +71,9 @@ class FolderColumns(Section):
 
 class FolderSource(Section):
     path: str
-    table: str | None  # relative to the folder; null: the only one in it
+    table: str | None  # relative to the folder; null: the only one in it, or the annotations
     columns: FolderColumns
+    tiers: str | list[str] | None  # of annotations: names or patterns; null: those that hold transcripts
     test_fraction: Fraction
 
 

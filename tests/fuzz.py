@@ -180,7 +180,13 @@ def _table_case(row: int) -> tuple[str, str]:
         try:
             if name.startswith("t."):
                 columns = dict.fromkeys(FolderColumns.model_fields)
-                settings = {"path": str(root), "table": name, "columns": columns, "test_fraction": 0.1}
+                settings = {
+                    "path": str(root),
+                    "table": name,
+                    "columns": columns,
+                    "tiers": None,
+                    "test_fraction": 0.1,
+                }
                 clips = list(folder.clips(FolderSource.model_validate(settings), False))
             else:
                 clips = list(read_release(root / name, "dv", 0.1, False))

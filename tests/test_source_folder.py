@@ -23,7 +23,7 @@ def write(root, rows, files=None, table="metadata.tsv"):
 def read(root, split="split", speaker="speaker", table="metadata.tsv", fraction=0.1, validated=False):
     columns = {"audio": "path", "sentence": "sentence", "speaker": speaker, "split": split}
     columns |= dict.fromkeys(("start", "end", "duration"))
-    params = {"path": str(root), "table": table, "columns": columns, "test_fraction": fraction}
+    params = {"path": str(root), "table": table, "columns": columns, "tiers": None, "test_fraction": fraction}
     return list(folder.clips(FolderSource.model_validate(params), validated))
 
 
@@ -190,4 +190,4 @@ def test_the_only_table_and_its_columns_are_found(tmp_path, caplog, name, write_
 
 def nothing_named(root):
     columns = dict.fromkeys(FolderColumns.model_fields)
-    return {"path": str(root), "table": None, "columns": columns, "test_fraction": 0.1}
+    return {"path": str(root), "table": None, "columns": columns, "tiers": None, "test_fraction": 0.1}

@@ -1,21 +1,22 @@
-"""One's own recordings: audio files in a folder, and a table that says what is spoken in each."""
+"""One's own recordings: audio files in a folder, and a table or annotations that say what is spoken."""
 
 import hashlib
 import logging
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 from asr.params import FolderSource
+from asr.sources import annotations
 from asr.sources.containers import file_pieces
 from asr.sources.held_out import hold_out
 from asr.sources.metadata import Row, clean_name
-from asr.sources.segments import Segment, cut, seconds
+from asr.sources.segments import Segment, count_overlapping, cut, seconds
 from asr.sources.user_table import find_table, read_table
 from asr.tables import corpus
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
@@ -25,28 +26,41 @@ logger = logging.getLogger(__name__)
 
 
 def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
-    """Yield the clips that the table lists, in its order. A clip that cannot be read has a `problem`.
+    """Yield the clips that the table lists, or else the annotations. What cannot be read has a `problem`.
+
+    Whole recordings come first, in the order of their rows; then the segments, recording by recording.
 
     Rows whose split is "validated" are left out unless `validated` is true. Without a split column,
     `params.test_fraction` of the speakers are test.
 
     Raises
     ------
-    FileNotFoundError: no folder, no table, or none of the files.
-    ValueError: several tables, an ill-formed one, or no split column to say which rows are validated.
+    FileNotFoundError: no folder, neither table nor annotations, or none of the files.
+    ValueError: several tables, an ill-formed one, unclear annotations, or no split column to say which rows
+        are validated.
     """
+    root = Path(params.path).resolve()
+    files = cache(partial(_by_spelling, root))
     table = find_table(Path(params.path), params.table)
-    listed, has_split = _list(params, table)
+    if table:
+        source, hint = str(table), "the column of files has to hold paths relative to the folder"
+        rows = read_table(partial(file_pieces, table), source, params.columns.model_dump())
+        annotations.warn_of_others(root, table)
+    else:
+        source, hint = params.path, "an annotation has to lie beside its recording, under the same name"
+        rows = annotations.read(
+            root, files(), [params.tiers] if isinstance(params.tiers, str) else params.tiers
+        )
+    listed, has_split = _list(root, rows, source, files)
     if validated and not has_split:
         raise ValueError(
-            f"filter.add_validated is true, but {table} has no split column: give it one, with train,"
+            f"filter.add_validated is true, but {source} has no split column: give it one, with train,"
             " validation, test or validated in every row, or set filter.add_validated to false"
         )
     if not any(each.file for each in listed):
         tried = ", ".join(repr(each.clip.id) for each in listed[:3]) or "none"
         raise FileNotFoundError(
-            f"{table}: none of its {len(listed)} files is in {params.path} (tried {tried}): the column of"
-            " files has to hold paths relative to the folder"
+            f"{source}: none of its {len(listed)} files is in {params.path} (tried {tried}): {hint}"
         )
     if not has_split:
         clips = hold_out([each.clip for each in listed], params.test_fraction)
@@ -66,17 +80,23 @@ class _Listed(NamedTuple):
     span: tuple[float, float] | None  # seconds, from and to which it is spoken in the file; None: all of it
 
 
-def _list(params: FolderSource, table: Path) -> tuple[list[_Listed], bool]:
-    """Read the table; return its clips, and if it says of which splits they are."""
-    root, has_split = Path(params.path).resolve(), False
-    files = cache(partial(_by_spelling, root))
+def _list(
+    root: Path, rows: Iterable[Row], source: str, files: Callable[[], dict[str, list[str]]]
+) -> tuple[list[_Listed], bool]:
+    """Return the clips of rows, and if these say of which splits they are.
+
+    Parameters
+    ----------
+    source: of the rows, for messages
+    files: the names that there are, as `_by_spelling` lists them
+    """
+    has_split, again, respelled = False, 0, []
     listed: dict[str, _Listed] = {}
-    again, respelled = 0, []
-    rows = read_table(partial(file_pieces, table), str(table), params.columns.model_dump())
+    find = lru_cache(partial(_find, root, by_spelling=files))  # many rows may be of one recording
     for number, row in enumerate(rows, 1):
-        where, has_split = f"{table}, row {number}", "split" in row
+        where, has_split = f"{source}, row {number}", "split" in row
         name, span = row["audio"], _span(row, where)
-        file = _find(root, name, files)
+        file = find(name)
         inside = clean_name(file.relative_to(root).as_posix()) if isinstance(file, Path) else ""
         if inside and inside != clean_name(name) and not Path(name).is_absolute():
             respelled.append(f"{name!r} is {inside!r}")
@@ -123,12 +143,15 @@ def _with_audio(listed: list[_Listed]) -> Iterator[Clip]:
     missing = sum(not each.file for each in listed)
     if missing:
         logger.warning("%d of %d listed files cannot be read", missing, len(listed))
-    segments = defaultdict(list)  # by file
+    segments: dict[str, list[Segment]] = defaultdict(list)  # by file
     for clip, file, span in listed:
         if file and span:
             segments[file].append(Segment(*span, clip))
         else:
             yield _read(clip, Path(file)) if file else clip
+    overlapping = sum(map(count_overlapping, segments.values()))
+    if overlapping:
+        logger.warning("%d segments begin before another one has ended: they are kept", overlapping)
     for file, parts in segments.items():
         yield from cut(Path(file), parts)
 

@@ -59,6 +59,15 @@ def seconds(text: str) -> float:
     return value
 
 
+def count_overlapping(segments: list[Segment]) -> int:
+    """Count the segments of a recording that begin before an earlier one has ended."""
+    ended_s, overlapping = 0.0, 0
+    for start_s, end_s, _ in sorted(segments, key=lambda segment: segment[:2]):
+        overlapping += start_s < ended_s
+        ended_s = max(ended_s, end_s)
+    return overlapping
+
+
 def cut(file: Path, segments: list[Segment]) -> Iterator[Clip]:
     """Read a recording once; yield its segments as clips, in the order of their starts.
 

@@ -14,6 +14,10 @@ from asr.sources.metadata import MAX_COLUMNS, with_header
 
 SUFFIXES = (".tsv", ".csv", ".jsonl", *workbook.SUFFIXES)
 DELIMITERS = ",;\t|"  # of a .csv: spreadsheets write the one that is usual in the country
+TAKES = (
+    f"It takes the audio files and a table ({', '.join(SUFFIXES)}) with a row per file, or annotations: set"
+    " download.folder.path and .table; without any, `make sample`"
+)
 SHOWN = 5  # tables in a message
 MOST_LINES = 1_000  # of one row
 # A row as the csv module writes it: a field with a quotation mark is quoted, and the mark is doubled.
@@ -24,30 +28,24 @@ Columns = dict[str, str | None]  # as `columns.find` takes them
 logger = logging.getLogger(__name__)
 
 
-def find_table(folder: Path, name: str | None) -> Path:
-    """Return the path of the named table, or of the only one in the folder.
+def find_table(folder: Path, name: str | None) -> Path | None:
+    """Return the path of the named table, or of the only one in the folder; None: it has none.
 
     Raises
     ------
-    FileNotFoundError: there is none.
+    FileNotFoundError: there is no such table.
     ValueError: there are several, or the named one is of another kind.
     """
-    hint = (
-        f"It takes the audio files and a table ({', '.join(SUFFIXES)}) with a row per file: set"
-        " download.folder.path and .table; without one, `make sample`"
-    )
     if name is None:
         visible = (file for file in folder.glob("*") if not file.name.startswith((".", "~$")))  # ~$: a lock
         tables = sorted(file for file in visible if file.suffix.lower() in SUFFIXES and file.is_file())
         if len(tables) > 1:
             several = ", ".join(file.name for file in tables[:SHOWN]) + ", …" * (len(tables) > SHOWN)
             raise ValueError(f"{folder} has several tables ({several}): set download.folder.table to one")
-        if not tables:
-            raise FileNotFoundError(f"download.folder: no table in {folder.absolute()}. {hint}")
-        return tables[0]
+        return tables[0] if tables else None
     table = folder / name
     if not table.is_file():
-        raise FileNotFoundError(f"download.folder: no table {table.absolute()}. {hint}")
+        raise FileNotFoundError(f"download.folder: no table {table.absolute()}. {TAKES}")
     if table.suffix.lower() not in SUFFIXES:
         raise ValueError(f"download.folder.table {name!r} has to be one of {', '.join(SUFFIXES)}")
     return table
