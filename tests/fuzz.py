@@ -20,17 +20,19 @@ import soundfile
 from datasets import Dataset
 from transformers import WhisperFeatureExtractor
 
+from asr.commands.transcribe.subtitles import FORMATS, Segment
 from asr.params import FolderColumns, FolderSource
 from asr.runtime import workers
 from asr.runtime.errors import _raised_by_us
 from asr.runtime.workers import Died
-from asr.sources import folder
+from asr.sources import annotations, folder
 from asr.sources.release import read_release
 from asr.sources.user_table import read_table
 from asr.tables.features import PROBLEMS
 from stages.featurize import featurize
 from tests.corpora import release, spontaneous, tone, tsv, write_archive
 from tests.test_ffmpeg import BROWSERS, made
+from tests.test_source_annotations import eaf, textgrid
 from tests.test_workbook import ods, xlsx
 
 KINDS = {
@@ -43,6 +45,7 @@ PIECES = [
     "\x85", "=1+1", "<script>", "../", "/etc/passwd", "{", "}", "null", "NaN", "x" * 200_000, "e\u0301",
     "\U0001f600", " ",
 ]  # fmt: skip
+TEXTS = ("t.tsv", "t.csv", "t.jsonl", "i.eaf", "j.eaf", "i.TextGrid", "i.vtt", "i.srt", "i.txt")
 CLIP_LIMIT_S, AT_ONCE = 20, 2000
 N_MELS = 80
 
@@ -79,7 +82,7 @@ def mutate(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
 def garble(text: str, rng: random.Random) -> str:
     """Damage a table as text that stays valid UTF-8: what its fields may hold."""
     for _ in range(rng.choice([1, 2, 5])):
-        at = rng.randrange(len(text))
+        at = rng.randrange(len(text) or 1)
         lines = text.split("\n")
         line = rng.choice(lines)
         match rng.randrange(4):
@@ -148,6 +151,14 @@ def table_seeds() -> dict[str, bytes]:
     lines = "\n".join(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) for row in rows)
     files = {"t.tsv": table, "t.csv": table.replace(b"\t", b","), "t.jsonl": lines.encode()}
     files |= {"t.xlsx": xlsx([header, *rows]), "t.ods": ods([header, *rows])}
+    said = [Segment(i / 10, i / 10 + 0.08, f"އެއް {i} <b>") for i in range(4)]
+    files |= {f"i.{kind}": FORMATS[kind]("i.flac", said).encode() for kind in ("eaf", "srt", "vtt")}
+    files["i.TextGrid"] = FORMATS["textgrid"]("", said).encode()
+    files["i.txt"] = "".join(f"{s.start_s}\t{s.end_s}\t{s.text}\n" for s in said).encode()
+    explained = [("A", 'PARTICIPANT="P"', [("b", "1", "2", "x"), ("c", "2", "3", "y")])]
+    explained.append(("B", 'PARENT_REF="A"', [("d", "b", "z"), ("e", "d", "u")]))
+    files["j.eaf"] = eaf(*explained, media="i.flac", slots={"1": 0, "2": None, "3": 90})
+    files["j.TextGrid"] = textgrid({"A": [(0, 0.1, 'x "y"'), (0.1, 0.2, "z")]}, short=True).encode("utf-16")
     spoken = [(speaker, name, f"{text} [noise]", split) for name, text, speaker, split in rows]
     with tempfile.TemporaryDirectory() as place:
         for name in ("a.tar", "a.tar.gz", "a.zip"):
@@ -166,7 +177,7 @@ def _table_case(row: int) -> tuple[str, str]:
     seed, first, originals = _settings
     rng = random.Random(f"{seed} {first + row}")
     name = rng.choice(sorted(originals))
-    if name in ("t.tsv", "t.csv", "t.jsonl") and rng.random() < 0.7:
+    if name in TEXTS and rng.random() < 0.7:
         data = garble(originals[name].decode(), rng).encode()
     else:
         data = mutate(originals[name], list(originals.values()), rng)
@@ -174,19 +185,14 @@ def _table_case(row: int) -> tuple[str, str]:
         root = Path(place) / "corpus"
         root.mkdir()
         (root / name).write_bytes(data)
-        for number in range(6):
-            (root / f"{number}.flac").write_bytes(tone(hz=200 + number))
+        for recording in (*"012345", "i", "j"):
+            (root / f"{recording}.flac").write_bytes(tone())
         before = sorted(Path(place).rglob("*"))
         try:
-            if name.startswith("t."):
-                columns = dict.fromkeys(FolderColumns.model_fields)
-                settings = {
-                    "path": str(root),
-                    "table": name,
-                    "columns": columns,
-                    "tiers": None,
-                    "test_fraction": 0.1,
-                }
+            if name[0] in "tij":
+                table, columns = name if name[0] == "t" else None, dict.fromkeys(FolderColumns.model_fields)
+                settings = {"path": str(root), "table": table, "columns": columns, "tiers": None}
+                settings["test_fraction"] = 0.1
                 clips = list(folder.clips(FolderSource.model_validate(settings), False))
             else:
                 clips = list(read_release(root / name, "dv", 0.1, False))
@@ -197,6 +203,9 @@ def _table_case(row: int) -> tuple[str, str]:
         if name.startswith("t."):
             rows = read_table(lambda: [data], str(root / name), columns)
             assert {row["sentence"] for row in rows} == {clip.sentence for clip in clips}, "rows are lost"
+        if name[0] in "ij":
+            rows = annotations.read(root, folder._by_spelling(root), None)
+            assert {row["sentence"] for row in rows} == {clip.sentence for clip in clips}, "texts are lost"
         for clip in clips:
             assert clip.problem in ("", *PROBLEMS) and bool(clip.audio) <= (not clip.problem)
             clip.id.encode(), clip.sentence.encode()

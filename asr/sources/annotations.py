@@ -6,7 +6,6 @@ import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
 
 from asr.audio.formats import SUFFIXES
 from asr.sources import cues, elan, praat
@@ -114,7 +113,7 @@ def _recording(
     """
     folder = posixpath.dirname(name)
     for each in media:
-        for link in [*each.links, *map(unquote, each.links)]:
+        for link in each.links:
             for place in (link, posixpath.basename(clean_name(link))):
                 found = names.get(clean_name(posixpath.join(folder, place)).casefold())
                 if found:

@@ -8,6 +8,7 @@ import logging
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from asr.sources.tiers import Annotation, Tier
@@ -43,10 +44,7 @@ def read(file: Path) -> tuple[list[Media], list[Tier]]:
             if slot.get("TIME_VALUE")
         }
         media = sorted(document.iter("MEDIA_DESCRIPTOR"), key=_has_picture)
-        recordings = [
-            Media([*filter(None, map(each.get, ("RELATIVE_MEDIA_URL", "MEDIA_URL")))], _origin_s(each))
-            for each in media
-        ]
+        recordings = [Media(_links(each), float(each.get("TIME_ORIGIN") or 0) / 1000) for each in media]
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise ValueError(f"{file} cannot be read as ELAN's: {error}. Save it anew in ELAN") from error
     aligned: dict[str | None, Annotation] = {}
@@ -68,8 +66,9 @@ def _has_picture(media: ElementTree.Element) -> bool:
     return not media.get("MIME_TYPE", "").startswith("audio")
 
 
-def _origin_s(media: ElementTree.Element) -> float:
-    return float(media.get("TIME_ORIGIN") or 0) / 1000
+def _links(media: ElementTree.Element) -> list[str]:
+    links = [*filter(None, map(media.get, ("RELATIVE_MEDIA_URL", "MEDIA_URL")))]
+    return [*links, *map(unquote, links)]  # %20 may be a space
 
 
 def _align(tier: ElementTree.Element, slots: dict, aligned: dict) -> int:

@@ -28,7 +28,7 @@ def read(file: Path) -> list[Tier]:
     text = "\n".join(read_lines(file_pieces(file), str(file), logger.warning))
     try:
         return list(_tiers(_TOKEN.finditer(text)))
-    except (StopIteration, RuntimeError, ValueError, TypeError) as error:
+    except (RuntimeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"{file} is no whole TextGrid: save it anew in Praat, as a text file") from error
 
 
