@@ -1,4 +1,5 @@
 import io
+import os
 
 import numpy as np
 import pytest
@@ -37,18 +38,18 @@ def samples(clip):
         ("WAV", "PCM_16", 2, 1.6e-5), ("MP3", "MPEG_LAYER_III", 2, 1.6e-5), ("OGG", "OPUS", 1, 1.6e-5),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("block", [2**20, 3_000])  # all at once, or with places to seek between
 def test_segments_have_the_samples_of_their_recording(
-    tmp_path, format, subtype, channels, off_by, block, monkeypatch
+    tmp_path, format, subtype, channels, off_by, monkeypatch
 ):
-    monkeypatch.setattr(segments, "BLOCK_SAMPLES", block)
     file, whole = written(tmp_path, channels, format=format, subtype=subtype)
     spans = [(6, 6.25), (1, 2.5), (1.2, 1.4), (0.5, 3), (9.75, 10.0001)]
-    clips = list(cut(file, parts(*spans)))
-    assert [clip.id for clip in clips] == [str(span) for span in sorted(spans)]
-    for clip, (start_s, end_s) in zip(clips, sorted(spans), strict=True):
-        expected = whole[round(start_s * RATE) : round(end_s * RATE)]
-        np.testing.assert_allclose(samples(clip), expected, rtol=0, atol=off_by)
+    for block in (2**20, 3_000):  # all at once, or with places to seek between
+        monkeypatch.setattr(segments, "BLOCK_SAMPLES", block)
+        clips = list(cut({file: parts(*spans)}))
+        assert [clip.id for clip in clips] == [str(span) for span in sorted(spans)]
+        for clip, (start_s, end_s) in zip(clips, sorted(spans), strict=True):
+            expected = whole[round(start_s * RATE) : round(end_s * RATE)]
+            np.testing.assert_allclose(samples(clip), expected, rtol=0, atol=off_by)
 
 
 def test_a_recording_that_cannot_be_sought_in_is_read_once(tmp_path, monkeypatch):
@@ -58,7 +59,8 @@ def test_a_recording_that_cannot_be_sought_in_is_read_once(tmp_path, monkeypatch
     with file.open("rb") as stream, FFmpegFile(stream) as sound:
         whole = sound.read(np.zeros((4 * sound.samplerate, sound.channels), np.float32)).mean(axis=1)
         rate = sound.samplerate
-    for clip, start_s in zip(cut(file, parts((0.5, 1), (0.75, 1.25), (2, 2.5))), (0.5, 0.75, 2), strict=True):
+    clips = cut({file: parts((0.5, 1), (0.75, 1.25), (2, 2.5))})
+    for clip, start_s in zip(clips, (0.5, 0.75, 2), strict=True):
         found, _ = soundfile.read(io.BytesIO(clip.audio), dtype="float32")
         expected = whole[round(start_s * rate) : round((start_s + 0.5) * rate)]
         np.testing.assert_allclose(found, expected, rtol=0, atol=2**-16)
@@ -79,7 +81,7 @@ def test_a_recording_that_cannot_be_sought_in_is_read_once(tmp_path, monkeypatch
 )
 def test_a_segment_that_is_not_there_has_a_problem(tmp_path, span, problem, detail):
     file, _ = written(tmp_path, format="WAV")
-    by_id = {clip.id: clip for clip in cut(file, parts((1, 2), span, (4, 5)))}
+    by_id = {clip.id: clip for clip in cut({file: parts((1, 2), span, (4, 5))})}
     clip = by_id.pop(str(span))
     assert (clip.problem, clip.detail, bool(clip.audio)) == (problem, detail, not problem)
     assert all(len(samples(other)) == RATE for other in by_id.values())
@@ -89,13 +91,26 @@ def test_a_damaged_recording_gives_what_can_be_decoded(tmp_path):
     file = tmp_path / "recording"
     file.write_bytes(b"no sound")
     spans = parts((0, 1), (1, 2))
-    assert [clip.problem for clip in cut(file, spans)] == ["undecodable"] * 2
+    assert [clip.problem for clip in cut({file: spans})] == ["undecodable"] * 2
     broken = NOISE[:, 0].copy()
     broken[RATE] = np.nan
     soundfile.write(file, broken, RATE, format="WAV", subtype="FLOAT")
-    assert [clip.problem for clip in cut(file, spans)] == ["", "undecodable"]
+    assert [clip.problem for clip in cut({file: spans})] == ["", "undecodable"]
     file.write_bytes(file.read_bytes()[: 4 * RATE + 44 + 9])
-    assert [clip.problem for clip in cut(file, spans)] == ["", "cut_off"]
+    assert [clip.problem for clip in cut({file: spans})] == ["", "cut_off"]
+
+
+def test_a_segment_on_which_the_decoder_dies_costs_no_other(tmp_path, monkeypatch):
+    def mix(block, warn):
+        if len(block) == RATE // 2:
+            os._exit(1)
+        return block[:, 0]
+
+    monkeypatch.setattr(segments, "mix", mix)
+    file, _ = written(tmp_path, format="WAV")
+    clips = list(cut({file: parts((0, 1), (1, 1.5), (2, 2.5), (3, 4)), file.with_name("none"): []}))
+    assert [clip.problem for clip in clips] == ["", "decoder_died", "decoder_died", ""]
+    assert [bool(clip.audio) for clip in clips] == [True, False, False, True]
 
 
 @pytest.mark.parametrize(

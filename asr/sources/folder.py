@@ -152,8 +152,7 @@ def _with_audio(listed: list[_Listed]) -> Iterator[Clip]:
     overlapping = sum(map(count_overlapping, segments.values()))
     if overlapping:
         logger.warning("%d segments begin before another one has ended: they are kept", overlapping)
-    for file, parts in segments.items():
-        yield from cut(Path(file), parts)
+    yield from cut(segments)
 
 
 def _read(clip: Clip, file: Path) -> Clip:

@@ -1,4 +1,4 @@
-"""Segments of long recordings, cut out one at a time."""
+"""Segments of long recordings, cut out one at a time, in a process that a decoder may crash."""
 
 import io
 import logging
@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import soundfile
 
 from asr.audio.damage import SLACK_S, reason
 from asr.audio.decode import BLOCK_SAMPLES, LONGEST_S, blocks, mix, open_sound
+from asr.runtime import workers
 from asr.tables.corpus import Clip
 
 # Format and subtype that keep the samples of a recording. For all others, FLAC with 16 bits does.
@@ -68,39 +70,67 @@ def count_overlapping(segments: list[Segment]) -> int:
     return overlapping
 
 
-def cut(file: Path, segments: list[Segment]) -> Iterator[Clip]:
-    """Read a recording once; yield its segments as clips, in the order of their starts.
+def cut(recordings: dict[str, list[Segment]]) -> Iterator[Clip]:
+    """Read each recording once; yield its segments as clips, in the order of their starts.
 
     A clip has the recording's rate, and one channel as `mix` makes it, because featurize would mix it so. A
     segment that cannot be used has a `problem`.
+
+    Parameters
+    ----------
+    recordings: segments by path
     """
-    segments = sorted(segments, key=lambda segment: segment[:2])
+    rows = [
+        (file, segment)
+        for file, segments in recordings.items()
+        for segment in sorted(segments, key=lambda segment: segment[:2])
+    ]
+    said = set()
+    for (file, segment), result in zip(rows, workers.in_turn(_cut, rows), strict=True):
+        if isinstance(result, workers.Died):
+            yield replace(segment.clip, problem="decoder_died", detail=result)
+            continue
+        clip, oddities = result
+        for oddity in {(file, oddity) for oddity in oddities} - said:
+            logger.warning("%s: %s", *oddity)
+            said.add(oddity)
+        yield clip
+
+
+def _cut(rows: list[tuple[str, Segment]]) -> Iterator[tuple[Clip, list[str]]]:
+    """Yield a clip for each segment of recordings that are in order, and what is odd about it."""
+    for file, segments in groupby(rows, key=itemgetter(0)):
+        yield from _clips(Path(file), [segment for _, segment in segments])
+
+
+def _clips(file: Path, segments: list[Segment]) -> Iterator[tuple[Clip, list[str]]]:
+    oddities: list[str] = []
     with ExitStack() as stack:
-        warn, oddities = partial(logger.warning, "%s: %s", file), set()
         try:
-            sound = stack.enter_context(open_sound(stack.enter_context(file.open("rb")), warn))
+            sound = stack.enter_context(open_sound(stack.enter_context(file.open("rb")), oddities.append))
         except (PermissionError, EOFError, ValueError) as error:
             problem = {PermissionError: "no_audio", EOFError: "cut_off"}.get(type(error), "undecodable")
+            detail = getattr(error, "strerror", str(error))
             for segment in segments:
-                yield replace(segment.clip, problem=problem, detail=getattr(error, "strerror", str(error)))
+                yield replace(segment.clip, problem=problem, detail=detail), []
             return
         recording = _Recording(sound)
         for start_s, end_s, clip in segments:
             length_s = end_s - start_s
             if not 0 <= start_s < end_s:
-                yield replace(clip, problem="no_audio", detail=f"from {start_s:g} s to {end_s:g} s")
+                clip = replace(clip, problem="no_audio", detail=f"from {start_s:g} s to {end_s:g} s")
             elif length_s > LONGEST_S:
-                yield replace(clip, problem="too_large", detail=f"{length_s:.0f} s, over {LONGEST_S} s")
+                clip = replace(clip, problem="too_large", detail=f"{length_s:.0f} s, over {LONGEST_S} s")
             else:
                 samples = recording.read(start_s, end_s)
                 there_s = len(samples) / sound.samplerate
                 if length_s - there_s > min(SLACK_S, length_s / 2):
                     there = f"{there_s:.1f} s are there of {length_s:.1f} s from {start_s:.1f} s"
-                    yield replace(clip, problem="cut_off", detail=f"{there}: {recording.broken}")
+                    clip = replace(clip, problem="cut_off", detail=f"{there}: {recording.broken}")
                 else:
-                    yield _stored(clip, samples, sound, oddities.add)
-        for oddity in oddities:
-            warn(oddity)
+                    clip = _stored(clip, samples, sound, oddities.append)
+            yield clip, oddities
+            oddities = []
 
 
 def _stored(clip: Clip, samples: np.ndarray, sound: soundfile.SoundFile, warn: Callable[[str], None]) -> Clip:
@@ -118,6 +148,8 @@ class _Recording:
 
     def __init__(self, sound: soundfile.SoundFile) -> None:
         self.broken = ""  # why nothing follows
+        # FFmpeg's are read on. Where in an mp3 a sample is can be an estimate.
+        self._can_seek = isinstance(sound, soundfile.SoundFile) and sound.format != "MP3"
         self._sound, self._blocks = sound, iter(())
         self._go_on(at=0)
 
@@ -130,7 +162,7 @@ class _Recording:
     def read(self, start_s: float, end_s: float) -> np.ndarray:
         """Return the samples that there are of a part: float32, shape = (n_samples, n_channels)."""
         start, stop = round(start_s * self._sound.samplerate), round(end_s * self._sound.samplerate)
-        if self._at + len(self._held) < start < self._sound.frames and hasattr(self._sound, "seek"):
+        if self._can_seek and self._at + len(self._held) < start < self._sound.frames:
             try:
                 self._sound.seek(start)
                 self._go_on(at=start)
