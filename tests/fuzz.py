@@ -26,6 +26,7 @@ from asr.runtime import workers
 from asr.runtime.errors import _raised_by_us
 from asr.runtime.workers import Died
 from asr.sources import annotations, folder
+from asr.sources.files import Files
 from asr.sources.release import read_release
 from asr.sources.user_table import read_table
 from asr.tables.features import PROBLEMS
@@ -204,7 +205,7 @@ def _table_case(row: int) -> tuple[str, str]:
             rows = read_table(lambda: [data], str(root / name), columns)
             assert {row["sentence"] for row in rows} == {clip.sentence for clip in clips}, "rows are lost"
         if name[0] in "ij":
-            rows = annotations.read(root, folder._by_spelling(root), None)
+            rows = annotations.read(root, Files(root).names(), None)
             assert {row["sentence"] for row in rows} == {clip.sentence for clip in clips}, "texts are lost"
         for clip in clips:
             assert clip.problem in ("", *PROBLEMS) and bool(clip.audio) <= (not clip.problem)

@@ -11,7 +11,6 @@ from asr.audio.formats import SUFFIXES
 from asr.sources import cues, elan, praat
 from asr.sources.metadata import Row, clean_name
 from asr.sources.tiers import SHOWN, Tier, choose, described
-from asr.sources.user_table import TAKES
 
 # Of a recording that has several, the first is read.
 READERS = {
@@ -39,8 +38,8 @@ def find(names: Names) -> list[str]:
     return [name for *_, name in sorted(found)]
 
 
-def read(root: Path, names: Names, patterns: list[str] | None) -> list[Row]:
-    """Read the annotation files of a folder; return a row for each text.
+def read(root: Path, names: Names, patterns: str | list[str] | None) -> list[Row]:
+    """Read the annotation files of a folder, if it has any; return a row for each text.
 
     Parameters
     ----------
@@ -48,9 +47,9 @@ def read(root: Path, names: Names, patterns: list[str] | None) -> list[Row]:
 
     Raises
     ------
-    FileNotFoundError: there are no annotations.
     ValueError: a file cannot be read, it is not clear which tiers to take, or none has a text.
     """
+    patterns = [patterns] if isinstance(patterns, str) else patterns
     recorded = _recordings(names)
     read: dict[str, tuple[str, float, list[Tier]]] = {}  # by recording
     left: list[Tier] = []
@@ -73,7 +72,7 @@ def read(root: Path, names: Names, patterns: list[str] | None) -> list[Row]:
         left += [tier for tier in tiers if all(tier is not other for other in taken)]
         read[recording] = name, origin_s, taken
     if not read:
-        raise FileNotFoundError(f"download.folder: no table and no annotations in {root}. {TAKES}")
+        return []
     taken = [tier for *_, tiers in read.values() for tier in tiers]
     if not any(tier.annotations for tier in taken):
         asked = f" that matches {', '.join(patterns)} (download.folder.tiers)" if patterns else ""

@@ -1,69 +1,55 @@
-"""One's own recordings: audio files in a folder, and a table or annotations that say what is spoken."""
+"""One's own recordings: audio files in a folder, and what is spoken in each, as `layouts` finds it there."""
 
 import hashlib
 import logging
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache, lru_cache, partial
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from asr.params import FolderSource
-from asr.sources import annotations
-from asr.sources.containers import file_pieces
+from asr.sources.files import Files
 from asr.sources.held_out import hold_out
+from asr.sources.layouts import SPLITS, read_rows, split_of
 from asr.sources.metadata import Row, clean_name
 from asr.sources.segments import Segment, count_overlapping, cut, seconds
-from asr.sources.user_table import find_table, read_table
-from asr.tables import corpus
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
-SPLITS = {name: name for name in corpus.SPLITS} | {"dev": "validation"}
 logger = logging.getLogger(__name__)
 
 
 def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
-    """Yield the clips that the table lists, or else the annotations. What cannot be read has a `problem`.
+    """Yield the clips that a folder's tables or annotations list. What cannot be read has a `problem`.
 
     Whole recordings come first, in the order of their rows; then the segments, recording by recording.
 
-    Rows whose split is "validated" are left out unless `validated` is true. Without a split column,
-    `params.test_fraction` of the speakers are test.
+    Rows whose split is "validated" are left out unless `validated` is true. Where neither a column nor the
+    names of tables or folders say the split, `params.test_fraction` of the speakers are test.
 
     Raises
     ------
-    FileNotFoundError: no folder, neither table nor annotations, or none of the files.
+    FileNotFoundError: no folder, neither tables nor annotations, or none of the files.
     ValueError: several tables, an ill-formed one, unclear annotations, or no split column to say which rows
         are validated.
     """
-    root = Path(params.path).resolve()
-    files = cache(partial(_by_spelling, root))
-    table = find_table(Path(params.path), params.table)
-    if table:
-        source, hint = str(table), "the column of files has to hold paths relative to the folder"
-        rows = read_table(partial(file_pieces, table), source, params.columns.model_dump())
-        annotations.warn_of_others(root, table)
-    else:
-        source, hint = params.path, "an annotation has to lie beside its recording, under the same name"
-        rows = annotations.read(
-            root, files(), [params.tiers] if isinstance(params.tiers, str) else params.tiers
-        )
-    listed, has_split = _list(root, rows, source, files)
-    if validated and not has_split:
-        raise ValueError(
-            f"filter.add_validated is true, but {source} has no split column: give it one, with train,"
-            " validation, test or validated in every row, or set filter.add_validated to false"
-        )
+    listed, has_split = _list(params)
     if not any(each.file for each in listed):
         tried = ", ".join(repr(each.clip.id) for each in listed[:3]) or "none"
         raise FileNotFoundError(
-            f"{source}: none of its {len(listed)} files is in {params.path} (tried {tried}): {hint}"
+            f"none of the {len(listed)} files that are named is in {params.path} (tried {tried}): a table has to"
+            " have paths relative to the folder or to itself, an annotation the name of its recording"
+        )
+    if validated and not has_split:
+        raise ValueError(
+            f"filter.add_validated is true, but the table of {params.path} has no split column: give it one, with"
+            " train, validation, test or validated in every row, or set filter.add_validated to false"
         )
     if not has_split:
-        clips = hold_out([each.clip for each in listed], params.test_fraction)
+        clips = _divided([each.clip for each in listed], params.test_fraction)
         listed = [each._replace(clip=clip) for each, clip in zip(listed, clips, strict=True)]
     wanted = [each for each in listed if validated or each.clip.split != "validated"]
     if len(wanted) < len(listed):
@@ -80,38 +66,34 @@ class _Listed(NamedTuple):
     span: tuple[float, float] | None  # seconds, from and to which it is spoken in the file; None: all of it
 
 
-def _list(
-    root: Path, rows: Iterable[Row], source: str, files: Callable[[], dict[str, list[str]]]
-) -> tuple[list[_Listed], bool]:
-    """Return the clips of rows, and if these say of which splits they are.
-
-    Parameters
-    ----------
-    source: of the rows, for messages
-    files: the names that there are, as `_by_spelling` lists them
-    """
-    has_split, again, respelled = False, 0, []
+def _list(params: FolderSource) -> tuple[list[_Listed], bool]:
+    """Read what the folder has; return its clips, and if it says of which splits they are."""
+    files, has_split = Files(Path(params.path)), False
     listed: dict[str, _Listed] = {}
-    find = lru_cache(partial(_find, root, by_spelling=files))  # many rows may be of one recording
-    for number, row in enumerate(rows, 1):
-        where, has_split = f"{source}, row {number}", "split" in row
-        name, span = row["audio"], _span(row, where)
-        file = find(name)
-        inside = clean_name(file.relative_to(root).as_posix()) if isinstance(file, Path) else ""
-        if inside and inside != clean_name(name) and not Path(name).is_absolute():
-            respelled.append(f"{name!r} is {inside!r}")
+    again, respelled = 0, []
+    find = lru_cache(files.find)  # many rows may be of one recording
+    rows = read_rows(files, params.table, params.columns.model_dump(), params.tiers)
+    for number, (where, home, row) in enumerate(rows, 1):
+        has_split |= "split" in row
+        span = _span(row, where)
+        path, problem = find(row["audio"], home)
+        inside, file = clean_name(path), path and os.path.join(files.root, path)
+        named = row["audio"] and clean_name(os.path.join(home, row["audio"]))
+        if inside and inside != named and not named.startswith(str(files.root)):
+            respelled.append(f"{named!r} is {inside!r}")
         clip = Clip(
-            id=(inside or clean_name(name) or f"row {number}") + _part(span),
-            split=_split(row["split"], where) if has_split else "train",
+            id=(inside or named or f"row {number}") + _part(span),
+            split=_split(row["split"], where) if "split" in row else "train",
             speaker=sys.intern(row.get("speaker", "")),
             sentence=row["sentence"],
-            problem="" if inside else file,
+            gender=sys.intern(row.get("gender", "")),
+            problem=problem,
         )
-        same = listed.setdefault(clip.id, _Listed(clip, str(file) if inside else "", span)).clip
+        same = listed.setdefault(clip.id, _Listed(clip, file, span)).clip
         if span and same != clip and same.split == clip.split:  # two speak at once
             spoken = hashlib.sha256(f"{clip.speaker}\t{clip.sentence}".encode()).hexdigest()
             clip = replace(clip, id=f"{clip.id}-{spoken[:8]}")
-            same = listed.setdefault(clip.id, _Listed(clip, str(file) if inside else "", span)).clip
+            same = listed.setdefault(clip.id, _Listed(clip, file, span)).clip
         if same != clip:
             raise ValueError(f"{where}: {clip.id!r} is in an earlier row too, and they differ: remove one")
         again += same is not clip
@@ -139,6 +121,15 @@ def _part(span: tuple[float, float] | None) -> str:
     return f"#{span[0] * 1000:.0f}-{span[1] * 1000:.0f}" if span else ""
 
 
+def _divided(clips: list[Clip], test_fraction: float) -> list[Clip]:
+    """Take the splits that the names of folders say if all clips have one; or hold out a test set."""
+    splits = [split_of(PurePosixPath(clip.id).parent) for clip in clips]
+    if not {"train", "test"} <= {*splits} or None in splits:
+        return hold_out(clips, test_fraction)
+    logger.info("the splits are those of the clips' folders: %r is %s", clips[0].id, splits[0])
+    return [replace(clip, split=split) for clip, split in zip(clips, splits, strict=True)]
+
+
 def _with_audio(listed: list[_Listed]) -> Iterator[Clip]:
     missing = sum(not each.file for each in listed)
     if missing:
@@ -163,39 +154,6 @@ def _read(clip: Clip, file: Path) -> Clip:
         return replace(clip, audio=file.read_bytes())
     except PermissionError as error:
         return replace(clip, problem="no_audio", detail=error.strerror)
-
-
-def _find(root: Path, name: str, by_spelling: Callable[[], dict[str, list[str]]]) -> Path | str:
-    """Find a file in the folder; return its resolved path, or the problem.
-
-    Its name may be composed otherwise (NFC, NFD), have backslashes, or another case if one file is meant.
-    """
-    found = _inside(root, name)
-    if found == "no_audio":
-        names = by_spelling().get(clean_name(name).casefold(), [])
-        found = _inside(root, names[0]) if len(names) == 1 else found
-    return found
-
-
-def _inside(root: Path, name: str) -> Path | str:
-    """Return a file's resolved path, or the problem. Files outside are not read, through links neither."""
-    try:
-        file = (root / name).resolve()
-        if not file.is_relative_to(root):
-            return "outside_folder"
-        return file if file.is_file() else "no_audio"
-    except (OSError, ValueError, RuntimeError):
-        return "no_audio"  # too long, a NUL, links in a circle: no name of a file
-
-
-def _by_spelling(root: Path) -> dict[str, list[str]]:
-    """List the names of a folder's files by their composed form in lower case."""
-    names = defaultdict(list)
-    for folder, _, files in os.walk(root):
-        for file in files:
-            name = Path(folder, file).relative_to(root).as_posix()
-            names[clean_name(name).casefold()].append(name)
-    return names
 
 
 def _split(value: str, where: str) -> str:
