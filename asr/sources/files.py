@@ -39,7 +39,10 @@ class Files:
         return path, problem
 
     def _inside(self, path: str) -> tuple[str, str]:
-        file = os.path.realpath(path)
+        try:
+            file = os.path.realpath(path)
+        except ValueError:  # no name of a file: it has a NUL
+            return "", "no_audio"
         if not os.path.join(file, "").startswith(self._start):
             return "", "outside_folder"
         return (file.removeprefix(self._start), "") if os.path.isfile(file) else ("", "no_audio")

@@ -40,8 +40,8 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
     if not any(each.file for each in listed):
         tried = ", ".join(repr(each.clip.id) for each in listed[:3]) or "none"
         raise FileNotFoundError(
-            f"none of the {len(listed)} files that are named is in {params.path} (tried {tried}): a table has to"
-            " have paths relative to the folder or to itself, an annotation the name of its recording"
+            f"none of the {len(listed)} files that are named is in {params.path} (tried {tried}): a table has"
+            " to have paths relative to the folder or to itself, an annotation the name of its recording"
         )
     if validated and not has_split:
         raise ValueError(

@@ -44,7 +44,7 @@ def split_of(path: PurePath) -> str | None:
 def read_rows(
     files: Files, table: str | None, columns: Columns, tiers: str | list[str] | None
 ) -> Iterator[tuple[str, str, Row]]:
-    """Read the named table, or tables, data folders of Kaldi, annotations or texts, whichever there are first.
+    """Read the named table, or what there is first of tables, data folders of Kaldi, annotations and texts.
 
     Yields
     ------
