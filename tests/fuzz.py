@@ -169,12 +169,12 @@ def table_seeds() -> dict[str, bytes]:
 
 def _start(seed: int, first: int) -> None:
     global _settings
-    _settings = seed, first, table_seeds()
+    _settings = seed, first, table_seeds(), list(seeds().values())
 
 
 def _table_case(row: int) -> tuple[str, str]:
-    """Read a mutated table or archive; return its kind and what became of it."""
-    seed, first, originals = _settings
+    """Read a mutated table, annotation or archive; return its kind and what became of it."""
+    seed, first, originals, sounds = _settings
     rng = random.Random(f"{seed} {first + row}")
     name = rng.choice(sorted(originals))
     if name in TEXTS and rng.random() < 0.7:
@@ -184,9 +184,12 @@ def _table_case(row: int) -> tuple[str, str]:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place) / "corpus"
         root.mkdir()
-        (root / name).write_bytes(data)
         for recording in (*"012345", "i", "j"):
             (root / f"{recording}.flac").write_bytes(tone())
+        if name[0] in "ij":
+            (root / "i.flac").write_bytes(mutate(rng.choice(sounds), sounds, rng))
+            data = rng.choice([data, originals[name]])
+        (root / name).write_bytes(data)
         before = sorted(Path(place).rglob("*"))
         try:
             if name[0] in "tij":
