@@ -11,10 +11,10 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from asr.params import FolderSource
+from asr.params import Folder
 from asr.sources import annotations
 from asr.sources.containers import file_pieces
-from asr.sources.held_out import hold_out
+from asr.sources.held_out import divide
 from asr.sources.metadata import Row, clean_name
 from asr.sources.segments import Segment, count_overlapping, cut, seconds
 from asr.sources.user_table import find_table, read_table
@@ -25,19 +25,17 @@ SPLITS = {name: name for name in corpus.SPLITS} | {"dev": "validation"}
 logger = logging.getLogger(__name__)
 
 
-def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
+def clips(params: Folder) -> Iterator[Clip]:
     """Yield the clips that the table lists, or else the annotations. What cannot be read has a `problem`.
 
     Whole recordings come first, in the order of their rows; then the segments, recording by recording.
 
-    Rows whose split is "validated" are left out unless `validated` is true. Without a split column,
-    `params.test_fraction` of the speakers are test.
+    Without a split column, `params.test_fraction` of the speakers are test.
 
     Raises
     ------
     FileNotFoundError: no folder, neither table nor annotations, or none of the files.
-    ValueError: several tables, an ill-formed one, unclear annotations, or no split column to say which rows
-        are validated.
+    ValueError: several tables, an ill-formed one, or annotations that are not clear.
     """
     root = Path(params.path).resolve()
     files = cache(partial(_by_spelling, root))
@@ -48,28 +46,18 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
         annotations.warn_of_others(root, table)
     else:
         source, hint = params.path, "an annotation has to lie beside its recording, under the same name"
-        rows = annotations.read(
-            root, files(), [params.tiers] if isinstance(params.tiers, str) else params.tiers
-        )
+        tiers = [params.tiers] if isinstance(params.tiers, str) else params.tiers
+        rows = annotations.read(root, files(), tiers)
     listed, has_split = _list(root, rows, source, files)
-    if validated and not has_split:
-        raise ValueError(
-            f"filter.add_validated is true, but {source} has no split column: give it one, with train,"
-            " validation, test or validated in every row, or set filter.add_validated to false"
-        )
     if not any(each.file for each in listed):
         tried = ", ".join(repr(each.clip.id) for each in listed[:3]) or "none"
         raise FileNotFoundError(
             f"{source}: none of its {len(listed)} files is in {params.path} (tried {tried}): {hint}"
         )
     if not has_split:
-        clips = hold_out([each.clip for each in listed], params.test_fraction)
+        clips = divide([each.clip for each in listed], params)
         listed = [each._replace(clip=clip) for each, clip in zip(listed, clips, strict=True)]
-    wanted = [each for each in listed if validated or each.clip.split != "validated"]
-    if len(wanted) < len(listed):
-        left_out = len(listed) - len(wanted)
-        logger.info("%d validated rows left out: filter.add_validated is false", left_out)
-    return _with_audio(wanted)
+    return _with_audio(listed)
 
 
 class _Listed(NamedTuple):

@@ -16,7 +16,7 @@ SUFFIXES = (".tsv", ".csv", ".jsonl", *workbook.SUFFIXES)
 DELIMITERS = ",;\t|"  # of a .csv: spreadsheets write the one that is usual in the country
 TAKES = (
     f"It takes the audio files and a table ({', '.join(SUFFIXES)}) with a row per file, or annotations: set"
-    " download.folder.path and .table; without any, `make sample`"
+    " path and table; without any, `make sample`"
 )
 SHOWN = 5  # tables in a message
 MOST_LINES = 1_000  # of one row
@@ -41,13 +41,13 @@ def find_table(folder: Path, name: str | None) -> Path | None:
         tables = sorted(file for file in visible if file.suffix.lower() in SUFFIXES and file.is_file())
         if len(tables) > 1:
             several = ", ".join(file.name for file in tables[:SHOWN]) + ", …" * (len(tables) > SHOWN)
-            raise ValueError(f"{folder} has several tables ({several}): set download.folder.table to one")
+            raise ValueError(f"{folder} has several tables ({several}): set table to one")
         return tables[0] if tables else None
     table = folder / name
     if not table.is_file():
-        raise FileNotFoundError(f"download.folder: no table {table.absolute()}. {TAKES}")
+        raise FileNotFoundError(f"no table {table.absolute()}. {TAKES}")
     if table.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"download.folder.table {name!r} has to be one of {', '.join(SUFFIXES)}")
+        raise ValueError(f"table {name!r} has to be one of {', '.join(SUFFIXES)}")
     return table
 
 
