@@ -18,9 +18,10 @@ from asr.params import Params
 from asr.tables.features import FEATURES as SCHEMA
 from asr.tables.rows import read_rows
 from asr.tables.shards import read_shards, write_shards
-from asr.training import adaptation, resuming
+from asr.training import resuming
 from benchmarks import turns
 from stages.featurize import featurize
+from stages.train import finished_model
 from stages.train import prepare as prepare_training
 from stages.transcribe import transcribe_rows
 
@@ -47,10 +48,11 @@ def prepare(params: Params, rounds: int) -> dict:
 
 
 def train(params: Params, steps_per_turn: int) -> dict:
-    """Train for `train.max_steps`; validation comes after the last turn."""
+    """Train for `train.max_steps`; validation and what it decides come after the last turn."""
     trainer = prepare_training(params, CHECKPOINTS)
     turns.train(trainer, steps_per_turn, partial(resuming.train_from, trainer, None))
-    whisper.save(adaptation.merged(trainer.model), trainer.processing_class, MODEL)
+    model, _ = finished_model(trainer, params)
+    whisper.save(model, trainer.processing_class, MODEL)
     return {}
 
 

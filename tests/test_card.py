@@ -115,7 +115,6 @@ def test_few_speakers_and_unknown_ones_are_said(run):
     [
         ({"train__freeze_encoder": True}, {}, "| trained | the decoder |"),
         ({"model__language": "Dhivehi"}, {}, "task are in the model's generation settings."),
-        ({"train__padding": "longest"}, {}, "trained on clips at their own length"),
         ({}, {"has_marks": False}, "normaliser; for comparison only"),
         ({}, {"uncommitted": ["sample/params.yaml"]}, "with uncommitted changes"),
         ({}, {"commit": None}, "Commit `none`, with uncommitted changes"),
@@ -124,6 +123,15 @@ def test_few_speakers_and_unknown_ones_are_said(run):
 def test_what_a_run_changes_in_it(run, parameters, recorded, said):
     changed = dataclasses.replace(with_params(run, **parameters), **recorded)
     assert said in model_card.text(changed, None, None, None)
+    assert said not in model_card.text(run, None, None, None)
+
+
+def test_a_model_that_is_scored_at_own_length_says_so(run):
+    said = "scored on clips at their own length"
+    for chosen in ("longest", "max_length"):
+        train = run.train | {"padding": {"chosen": chosen}}
+        text = model_card.text(dataclasses.replace(run, train=train), None, None, None)
+        assert (said in text) == (chosen == "longest")
     assert said not in model_card.text(run, None, None, None)
 
 

@@ -27,7 +27,7 @@ IMPORTS = {
     "sources": {"audio", "tables", "synthesis"},
     "selection": {"tables", "scoring"},
     "decoding": {"audio", "model"},
-    "training": {"audio", "model", "scoring", "tables"},
+    "training": {"audio", "decoding", "model", "scoring", "tables"},
     "evaluation": {"audio", "scoring", "tables"},
 }
 CHECKED = {

@@ -159,12 +159,14 @@ def test_silence_is_named_and_what_is_said_in_it_has_its_times(transcribe, spoke
     [
         ({}, None, [2, 1]),
         ({"full_window_fraction": 0.1}, None, [2, 1]),
+        ({"full_window_fraction": 0.1, "pieces": "windows"}, None, [2, 1]),
+        ({"full_window_fraction": 0.1, "pieces": "utterances"}, None, [1, 1, 1]),
         ({"full_window_fraction": 0.0}, None, [1, 1, 1]),
         ({"full_window_fraction": 0.0}, True, [2, 1]),
         ({}, False, [1, 1, 1]),
     ],
 )
-def test_a_model_hears_as_much_at_once_as_in_its_training(tmp_path, trained, packed, cues):
+def test_a_model_hears_as_much_at_once_as_it_says(tmp_path, trained, packed, cues):
     shutil.copytree(BASE, tmp_path / "model")
     config = json.loads((tmp_path / "model/config.json").read_text())
     (tmp_path / "model/config.json").write_text(json.dumps(config | trained))
