@@ -60,14 +60,37 @@ def transcribe(
 ) -> list[Hypothesis]:
     """Transcribe clips of any length, in their order. Each process does its share and returns all.
 
+    A clip whose text does not end at its own length, because it loops, is heard again, padded to the window:
+    models know whole windows better.
+
     Parameters
     ----------
     lengths: of each clip, in frames
     read: returns a clip's log-mel features by its index: float16, shape = (n_mels, n_frames). It is called
         when a batch is due, so that one batch is in memory at a time.
     """
+    window, padded = window_frames(model), partial(padded_frames, model)
+    texts = _transcribe(model, processor, lengths, read, options, padded)
+    endless = [n for n, text in enumerate(texts) if text.hit_limit and padded(lengths[n]) < window]
+    if endless:
+        of_endless, read_endless = [lengths[n] for n in endless], lambda number: read(endless[number])
+        again = _transcribe(model, processor, of_endless, read_endless, options, lambda length: window)
+        for clip, text in zip(endless, again, strict=True):
+            texts[clip] = text
+    return texts
+
+
+def _transcribe(
+    model: WhisperForConditionalGeneration,
+    processor: WhisperProcessor,
+    lengths: list[int],
+    read: Callable[[int], np.ndarray],
+    options: DecodingOptions,
+    padded: Callable[[int], int],
+) -> list[Hypothesis]:
+    """Transcribe clips once; `padded` returns the frames to which a clip of so many frames is padded."""
     window = window_frames(model)
-    batches = plan(lengths, window, options.batch_size, partial(padded_frames, model))
+    batches = plan(lengths, window, options.batch_size, padded)
     heard = []
     with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_main()) as advance:
         for batch in batches[processes.rank() :: processes.world_size()]:

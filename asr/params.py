@@ -13,6 +13,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+WAYS_ON = """Ways on (docs/corpora.md):
+  - you have the corpus: move it there, or set path
+  - it has an address: `dvc get-url https://…` and that path
+  - Mozilla Data Collective, which has the new releases of Common Voice: source: mdc
+  - a dataset repository on the model hub: source: hub
+  - your own recordings: source: folder
+  - no corpus at all: `make sample` runs the whole pipeline on a synthetic one"""
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -34,15 +41,35 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class MdcSource(Section):
+class Source(Section):
+    """What is known of every corpus. DVC brings one in again when what is at its `path` changes."""
+
+    path: Place  # file or folder; of what is brought over the network, or made, one that never changes
+    use: Literal["train", "test", "both"]
+    locale: str | None  # of its speech, such as dv; the model card names the language
+
+
+class Release(Source):
+    locale: str  # train.tsv is in a folder of that name, or there is a table ss-corpus-LOCALE.tsv
+    test_fraction: Fraction  # of the speakers, where a release has no test split
+    add_validated: bool  # whether clips of validated.tsv beyond the three splits come too
+
+
+class Archive(Release):
+    source: Literal["archive"]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+
+
+class Mdc(Release):
+    source: Literal["mdc"]
     dataset: Place  # id or slug on Mozilla Data Collective
 
 
 class HubSplits(Section):
-    train: str
+    train: str | None
     validation: str | None
-    test: str
-    validated: str | None  # for filter.add_validated
+    test: str | None
+    validated: str | None  # clips to add to training, which nobody has kept apart from the other splits
 
 
 class HubColumns(Section):
@@ -51,7 +78,8 @@ class HubColumns(Section):
     speaker: str | None
 
 
-class HubSource(Section):
+class Hub(Source):
+    source: Literal["hub"]
     dataset: Place  # owner/name
     config: str | None
     revision: str | None
@@ -69,15 +97,16 @@ class FolderColumns(Section):
     duration: str | None  # instead of an end
 
 
-class FolderSource(Section):
-    path: str
-    table: str | None  # relative to the folder; null: the only one in it, or the annotations
+class Folder(Source):
+    source: Literal["folder"]
+    table: str | None  # relative to the folder; null: the only one in it, or else annotations
     columns: FolderColumns
     tiers: str | list[str] | None  # of annotations: names or patterns; null: those that hold transcripts
     test_fraction: Fraction
 
 
-class SampleSource(Section):
+class Sample(Source):
+    source: Literal["sample"]
     train_clips: Positive
     train_voices: Positive
     test_clips: Positive
@@ -86,17 +115,10 @@ class SampleSource(Section):
     seed: int
 
 
-class Download(Section):
-    source: Literal["archive", "mdc", "hub", "folder", "sample"]
-    max_bad_fraction: Annotated[float, Field(ge=0, le=1)]  # of all clips; what is bad is in features.PROBLEMS
-    locale: str
-    test_fraction: Fraction  # of the speakers, where a release has no test split
-    archive: Place  # path of a Common Voice release: .tar, .tar.gz, .zip, or the folder it was unpacked to
-    archive_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
-    mdc: MdcSource
-    hub: HubSource
-    folder: FolderSource
-    sample: SampleSource
+SOURCES = {"archive": Archive, "mdc": Mdc, "hub": Hub, "folder": Folder, "sample": Sample}
+# DVC names stages and `-S` names parameters by it.
+CorpusName = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
+Corpus = Annotated[Archive | Mdc | Hub | Folder | Sample, Field(discriminator="source")]
 
 
 class Pretrained(Section):
@@ -119,7 +141,7 @@ class Featurize(Section):
 class Filter(Section):
     max_duration_s: Annotated[float, Field(gt=0)]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
-    add_validated: bool
+    max_bad_fraction: Annotated[float, Field(ge=0, le=1)]  # of all clips; what is bad is in features.PROBLEMS
     seed: int
 
 
@@ -222,7 +244,7 @@ class Evaluate(Section):
 
 
 class Params(Section):
-    download: Download
+    corpora: Annotated[dict[CorpusName, Corpus], Field(min_length=1)]
     pretrained: Pretrained
     model: Model
     featurize: Featurize
@@ -267,9 +289,22 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         raise ValueError("\n  ".join([f"{path}: {errors}", *lines])) from None
 
 
+def require_paths(corpora: dict[str, Corpus]) -> None:
+    """Raise a FileNotFoundError if there is nothing at a corpus' path and it has not been brought in yet."""
+    for name, corpus in corpora.items():
+        if not Path(corpus.path).exists() and not Path("data/raw", name).exists():
+            raise FileNotFoundError(
+                f"corpora.{name}.path: no file or folder {Path(corpus.path).absolute()}. {WAYS_ON}"
+            )
+
+
 def _explain(mistake: dict) -> str:
     """Say in one line where a mistake is, what was found and what was expected."""
-    where = ".".join(str(part) for part in mistake["loc"])
+    # Of a corpus, pydantic names the source too, which is no key.
+    keys = [
+        str(part) for place, part in enumerate(mistake["loc"]) if (mistake["loc"][0], place) != ("corpora", 2)
+    ]
+    where = ".".join(keys)
     if not where:
         return "the file is empty, or has no sections such as `train`: `git restore` it, or copy the root's"
     if mistake["type"] == "missing":
@@ -277,6 +312,10 @@ def _explain(mistake: dict) -> str:
     if mistake["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(mistake["loc"][-1]), _keys_beside(mistake["loc"]), n=1)
         return f"{where} is unknown" + (f"; did you mean {near[0]}?" if near else "")
+    if mistake["type"] == "union_tag_not_found":
+        return f"{where}.source is missing: it is one of {', '.join(SOURCES)}"
+    if mistake["type"] == "union_tag_invalid":
+        return f"{where}.source is {mistake['ctx']['tag']!r}, which is none of {', '.join(SOURCES)}"
     if mistake["type"] == "value_error":
         return f"{where}: {mistake['ctx']['error']}"
     message = mistake["msg"][0].lower() + mistake["msg"][1:]
@@ -285,7 +324,10 @@ def _explain(mistake: dict) -> str:
 
 def _keys_beside(location: tuple) -> list[str]:
     """List the keys that the model knows where an unknown one was found."""
-    model = Params
+    if location[0] == "corpora" and len(location) > 3:
+        model, location = SOURCES[location[2]], location[3:]
+    else:
+        model = Params
     for part in location[:-1]:
         model = model.model_fields[part].annotation
     return list(model.model_fields)

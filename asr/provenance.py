@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from iso639 import Language, LanguageNotFoundError
 
-from asr.params import Download, Pretrained
+from asr.params import Archive, Corpus, Folder, Hub, Mdc, Pretrained
 
 RELEASE = re.compile(r"(cv|sps)-corpus-(\d+)\.(\d+)(-delta)?-\d{4}-\d{2}-\d{2}")
 LAST_ON_THE_HUB = 17  # Common Voice's last release there: mozilla-foundation/common_voice_17_0
@@ -18,8 +18,8 @@ OF_THE_SAME = "of the same collection as what it was trained on"
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """A corpus. The texts may have any character."""
+class Description:
+    """A corpus in the hub's terms. The texts may have any character."""
 
     name: str  # with its release, if known
     detail: str  # a checksum or a revision
@@ -41,22 +41,20 @@ class Base:
     hub_id: str | None
 
 
-def language_of(download: Download, given: str | None) -> tuple[str, str]:
-    """Return a corpus' language: its ISO 639-1 code, or else its 639-3 code, and its English name.
+def language_of(corpora: dict[str, Corpus], given: str | None) -> tuple[str, str]:
+    """Return the corpora's language: its ISO 639-1 code, or else its 639-3 code, and its English name.
 
-    A Common Voice release has a locale; for other corpora the language has to be `given`. `model.language`
-    may be a relative's.
+    Without a language `given`, it is that of their `locale`. `model.language` may be a relative's.
 
     Raises
     ------
-    ValueError: the language is not given, or there is no such code.
+    ValueError: the language is not given and not recorded, or there is no such code.
     """
-    from_locale = download.locale if download.source in ("archive", "mdc", "sample") else None
-    code = given or from_locale
+    code = given or locale_of(corpora)
     if not code:
         raise ValueError(
-            f"the language of a corpus of download.source={download.source} is not recorded: give its ISO 639"
-            " code, such as --language dv"
+            "the corpora have no locale, or several: set `locale` in params.yaml, or give the language's ISO"
+            " 639 code, such as --language dv"
         )
     subtag = re.split("[-_]", code.lower())[0]  # zh of zh-HK: the hub takes no region
     try:
@@ -70,61 +68,65 @@ def language_of(download: Download, given: str | None) -> tuple[str, str]:
     return found.part1 or found.part3, found.name
 
 
-def name_of_language(download: Download) -> str | None:
-    """Return the English name of a corpus' language, or None if its source does not record it."""
+def locale_of(corpora: dict[str, Corpus]) -> str | None:
+    """Return the locale of all corpora that name one, or None if they name none or several."""
+    locales = {corpus.locale for corpus in corpora.values()} - {None}
+    return locales.pop() if len(locales) == 1 else None
+
+
+def name_of_language(corpora: dict[str, Corpus]) -> str | None:
+    """Return the English name of the corpora's language, or None if they do not record it."""
     try:
-        return language_of(download, None)[1]
+        return language_of(corpora, None)[1]
     except ValueError:
         return None
 
 
-def corpus_of(download: Download) -> Corpus:
-    """Describe the corpus that a run trained on."""
-    if download.source == "archive":
-        return _release(download.archive, download.archive_sha256, download.locale)
-    if download.source == "mdc":
-        return Corpus(
-            name=f"Mozilla Data Collective, dataset {download.mdc.dataset}",
+def describe(corpus: Corpus) -> Description:
+    """Describe a corpus of params.yaml."""
+    if isinstance(corpus, Archive):
+        return _release(corpus.path, corpus.sha256, corpus.locale)
+    if isinstance(corpus, Mdc):
+        return Description(
+            name=f"Mozilla Data Collective, dataset {corpus.dataset}",
             detail="a Common Voice release as the platform had it at the time of the run",
             type="common_voice",
             speech=f"speech {OF_THE_SAME}",
             terms="its terms are on its page there; who downloaded it accepted them",
-            url=f"https://mozilladatacollective.com/datasets/{quote(download.mdc.dataset, safe='')}",
-            config=download.locale,
+            url=f"https://mozilladatacollective.com/datasets/{quote(corpus.dataset, safe='')}",
+            config=corpus.locale,
         )
-    if download.source == "hub":
-        hub = download.hub
-        hub_id = hub.dataset if ON_THE_HUB.fullmatch(hub.dataset) else None
-        return Corpus(
-            name=f"{hub.dataset} (Hugging Face hub)",
-            detail=f"revision {hub.revision}" if hub.revision else "no revision was pinned",
-            type=hub.dataset,
+    if isinstance(corpus, Hub):
+        hub_id = corpus.dataset if ON_THE_HUB.fullmatch(corpus.dataset) else None
+        return Description(
+            name=f"{corpus.dataset} (Hugging Face hub)",
+            detail=f"revision {corpus.revision}" if corpus.revision else "no revision was pinned",
+            type=corpus.dataset,
             speech=f"speech {OF_THE_SAME}",
             terms="its terms are on its page on the hub",
             url=hub_id and f"https://huggingface.co/datasets/{hub_id}",
             hub_id=hub_id,
-            config=hub.config,
-            revision=hub.revision,
+            config=corpus.config,
+            revision=corpus.revision,
         )
-    if download.source == "folder":
-        return Corpus(
-            name=f"own recordings ({Path(download.folder.path).name})",
+    if isinstance(corpus, Folder):
+        return Description(
+            name=f"own recordings ({Path(corpus.path).name})",
             detail="they are not public, as far as the pipeline knows",
             type="own-recordings",
             speech=f"speech {OF_THE_SAME}",
             terms="its terms are those of the people who recorded it",
         )
-    sample = download.sample
-    return Corpus(
+    return Description(
         name="synthetic Dhivehi (eSpeak NG's voices, number phrases)",
-        detail=f"{sample.train_voices} voices, seed {sample.seed}; see the repository's docs/sample.md",
+        detail=f"{corpus.train_voices} voices, seed {corpus.seed}; see the repository's docs/sample.md",
         type="synthetic-dhivehi",
         speech="synthetic speech, and say nothing about people's",
         terms="it was made by the pipeline, with eSpeak NG",
     )
 
 
-def _release(archive: str, sha256: str | None, locale: str) -> Corpus:
+def _release(archive: str, sha256: str | None, locale: str) -> Description:
     """Describe an archive in Common Voice's layout. Its original name, or a folder's, tells the release."""
     path = PurePosixPath(archive)
     file = next(filter(RELEASE.match, reversed(path.parts)), path.name)
@@ -132,11 +134,11 @@ def _release(archive: str, sha256: str | None, locale: str) -> Corpus:
     release = RELEASE.match(file)
     if not release:
         terms = "its terms are those of its publisher"
-        return Corpus(file, detail, "archive", f"speech {OF_THE_SAME}", terms, config=locale)
+        return Description(file, detail, "archive", f"speech {OF_THE_SAME}", terms, config=locale)
     kind, major, minor, delta = release.groups()
     hub_id = f"mozilla-foundation/common_voice_{major}_{minor}"
     known = kind == "cv" and not delta and int(major) <= LAST_ON_THE_HUB
-    return Corpus(
+    return Description(
         name=f"Common Voice {'' if kind == 'cv' else 'Spontaneous Speech '}{major}.{minor}{delta or ''}"
         f" ({release[0]})",
         detail=detail,

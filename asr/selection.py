@@ -2,11 +2,12 @@
 
 import math
 import random
+from itertools import chain
 
 import pandas as pd
 
 from asr.scoring.text import normalize
-from asr.tables.corpus import ADDED
+from asr.tables.corpus import ADDED, corpus_of
 from asr.tables.features import PROBLEMS
 
 ROLES = ("train", "validation", "test")
@@ -34,21 +35,21 @@ def select_rows(
 ) -> pd.DataFrame:
     """Give every row a role, or a reason why it has none.
 
-    The corpus' train and validation rows are one pool, as in the notebook. What shares a speaker or a
-    sentence with test leaves it. Then whole speakers are held out for choosing the checkpoint, and
-    what shares a sentence with theirs leaves training. Test rows are only dropped if they are broken:
-    a long one is transcribed in pieces.
+    A corpus' train and validation rows are one pool, as in the notebook. What shares a speaker or a
+    sentence with test leaves it. Then whole speakers of each corpus are held out for choosing the
+    checkpoint, and what shares a sentence with theirs leaves training. Sentences are compared over all
+    corpora. Test rows are only dropped if they are broken: a long one is transcribed in pieces.
 
     Rows of the splits ADDED are added to training last, and change neither validation nor test: runs
     with and without them can be compared. No speaker and no sentence of validation or test comes in
     with them, not even in a corpus of one speaker; with unassigned rows, none of the corpus' own
     validation split either. Where validation or test names a speaker, an added row that names none is
     refused: it may be theirs, and no release vouches that it is not, as it does for the train split. In
-    a corpus that names none at all, sentences have to do.
+    a corpus that names none at all, sentences have to do. Speakers of different corpora are different.
 
     Parameters
     ----------
-    rows: columns split, speaker, sentence, duration_s, problem; every index once
+    rows: columns id, split, speaker, sentence, duration_s, problem; every index once
 
     Returns
     -------
@@ -71,20 +72,22 @@ def select_rows(
     drop("too_long", ~is_test & (rows.duration_s >= max_duration_s))
     drop("over_window", ~is_test & (rows.duration_s > window_s))
     test = rows[is_test & (rows.reason == "")]
-    compared = ~is_test if knows_speakers(rows) else is_added
-    drop("speaker_in_test", compared & rows.speaker.isin(_named(test)))
+    corpora = rows.id.map(corpus_of)
+    known = rows.groupby(corpora)[["split", "speaker"]].apply(knows_speakers)
+    drop("speaker_in_test", ~is_test & (corpora.map(known) | is_added) & rows.speaker.isin(_named(test)))
     drop("sentence_in_test", ~is_test & rows.key.isin(set(test.key)))
 
     pool = rows[is_own & (rows.reason == "")]
-    validation = pool.loc[hold_out(pool, validation_fraction, seed)]
+    held_out = [hold_out(of, validation_fraction, seed) for _, of in pool.groupby(corpora)]
+    validation = pool[pool.index.isin(list(chain(*held_out)))]
     is_held_out = rows.index.isin(validation.index)
     drop("speaker_in_validation", is_added & rows.speaker.isin(_named(validation)))
     drop("sentence_in_validation", ~is_test & ~is_held_out & rows.key.isin(set(validation.key)))
     own, is_unassigned = pool[pool.split == "validation"], rows.split == "unassigned"
     drop("speaker_in_validation", is_unassigned & rows.speaker.isin(_named(own)))
     drop("sentence_in_validation", is_unassigned & rows.key.isin(set(own.key)))
-    if _named(test) or _named(validation):
-        drop("speaker_unknown", is_added & (rows.speaker == ""))
+    named = corpora[(rows.index.isin(test.index) | is_held_out) & (rows.speaker != "")]
+    drop("speaker_unknown", is_added & (rows.speaker == "") & corpora.isin(named))
 
     rows.loc[~is_test & ~is_held_out, "role"] = "train"
     rows.loc[validation.index, "role"] = "validation"
@@ -136,8 +139,8 @@ def warnings(rows: pd.DataFrame) -> list[str]:
         )
     if held_out_by(rows) == "sentence":
         found.append(
-            "fewer than two named speakers are left to train on: validation is held out by sentence, and may"
-            " share its speakers with train"
+            "fewer than two named speakers of a corpus are left to train on: its validation is held out by"
+            " sentence, and may share its speakers with train"
         )
     if size["test"] < FEW_TEST_CLIPS:
         found.append(

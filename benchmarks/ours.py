@@ -18,9 +18,10 @@ from asr.params import Params
 from asr.tables.features import FEATURES as SCHEMA
 from asr.tables.rows import read_rows
 from asr.tables.shards import read_shards, write_shards
-from asr.training import adaptation, resuming
+from asr.training import resuming
 from benchmarks import turns
 from stages.featurize import featurize
+from stages.train import finished_model
 from stages.train import prepare as prepare_training
 from stages.transcribe import transcribe_rows
 
@@ -34,22 +35,24 @@ def prepare(params: Params, rounds: int) -> dict:
     extractor, raw = whisper.read_extractor(PRETRAINED), read_shards(RAW)
     for _ in range(rounds):
         with turns.turn(len(raw)):
-            write_shards(FEATURES, featurize(raw, extractor), SCHEMA)
+            for name in params.corpora:
+                write_shards(FEATURES / name, featurize(read_shards(RAW / name), extractor), SCHEMA)
     clips = raw["audio"][:]
     begun = time.perf_counter()
     for clip in clips:
         decode(clip)
     return {
-        "bytes": sum(file.stat().st_size for file in FEATURES.iterdir()),
+        "bytes": sum(file.stat().st_size for file in FEATURES.rglob("*.arrow")),
         "decoding_alone": (time.perf_counter() - begun) / len(clips),
     }
 
 
 def train(params: Params, steps_per_turn: int) -> dict:
-    """Train for `train.max_steps`; validation comes after the last turn."""
+    """Train for `train.max_steps`; validation and what it decides come after the last turn."""
     trainer = prepare_training(params, CHECKPOINTS)
     turns.train(trainer, steps_per_turn, partial(resuming.train_from, trainer, None))
-    whisper.save(adaptation.merged(trainer.model), trainer.processing_class, MODEL)
+    model, _ = finished_model(trainer, params)
+    whisper.save(model, trainer.processing_class, MODEL)
     return {}
 
 

@@ -14,7 +14,6 @@ from asr.tables.corpus import RAW_FEATURES
 from asr.tables.shards import read_shards, write_shards
 
 REPOSITORY = Path(__file__).parent.parent
-PATHS = ("download.archive", "download.folder.path", "pretrained.name")  # relative to the recipe's folder
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -35,7 +34,8 @@ def make_recipe(recipe: Path, changes: list[str], folder: Path) -> None:
         section, key = _find(params, name)
         section[key] = read_yaml(value)
     params["train"]["eval_steps"] = params["train"]["save_steps"] = params["train"]["max_steps"]
-    for section, key in (_find(params, name) for name in PATHS):
+    places = [(corpus, "path") for corpus in params["corpora"].values()] + [(params["pretrained"], "name")]
+    for section, key in places:  # relative to the recipe's folder
         if (recipe / section[key]).exists():
             section[key] = str((recipe / section[key]).resolve())
     YAML(typ="safe").dump(params, folder / "params.yaml")
@@ -50,10 +50,24 @@ def _find(params: dict, name: str) -> tuple[dict, str]:
     return params, key
 
 
-def run_stage(stage: str, folder: Path) -> None:
+def run_stage(stage: str, folder: Path, *args: str) -> None:
     """Run a stage as dvc.yaml does."""
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    subprocess.run([sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=environment, check=True)
+    command = [sys.executable, "-m", f"stages.{stage}", *args]
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+
+
+def bring_in(folder: Path, window_s: float) -> float:
+    """Bring in all corpora, less their clips that do not decode, have no sentence or exceed the window.
+
+    Returns
+    -------
+    The hours that remain
+    """
+    names = read_yaml((folder / "params.yaml").read_text(encoding="utf-8"))["corpora"]
+    for name in names:
+        run_stage("download", folder, name)
+    return sum(keep_readable(folder / "data/raw" / name, window_s) for name in names)
 
 
 def keep_readable(raw: Path, window_s: float) -> float:

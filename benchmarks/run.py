@@ -19,7 +19,7 @@ from asr.evaluation.error_counts import score_utterances
 from asr.params import load_params
 from asr.tables.shards import read_shards
 from benchmarks.machine import machine
-from benchmarks.recipes import REPOSITORY, arguments, keep_readable, make_recipe, run_stage
+from benchmarks.recipes import REPOSITORY, arguments, bring_in, make_recipe, run_stage
 from benchmarks.sides import Side, alternate
 from benchmarks.table import put_into_page, table
 
@@ -47,9 +47,8 @@ def benchmark(recipe: Path, changes: list[str], rounds: int, steps_per_turn: int
         folder = Path(temporary)
         make_recipe(recipe, changes, folder)
         params = load_params(folder / "params.yaml")
-        run_stage("download", folder)
+        hours = bring_in(folder, params.model.audio_window_s)
         run_stage("pretrained", folder)
-        hours = keep_readable(folder / "data/raw", params.model.audio_window_s)
         prepared = alternate("prepare", rounds, folder)
         run_stage("filter", folder)
         trained = alternate("train", steps_per_turn, folder)
@@ -100,7 +99,7 @@ def benchmark(recipe: Path, changes: list[str], rounds: int, steps_per_turn: int
 
 
 def _without_folders(change: str) -> str:
-    """Shorten a path, as in "download.archive=/where/it/is.tar.gz", to its name."""
+    """Shorten a path, as in "corpora.cv.path=/where/it/is.tar.gz", to its name."""
     name, _, value = change.partition("=")
     return f"{name}={Path(value).name}" if Path(value).is_absolute() else change
 

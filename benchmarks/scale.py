@@ -23,15 +23,17 @@ from pathlib import Path
 from asr.tables.shards import read_shards
 from benchmarks.machine import machine
 from benchmarks.memory import watch
-from benchmarks.recipes import REPOSITORY, arguments, keep_readable, make_recipe, run_stage
+from benchmarks.recipes import REPOSITORY, arguments, bring_in, make_recipe
 from benchmarks.table import put_into_page
 
 RESULTS = REPOSITORY / "benchmarks/scale.json"  # and the table in docs/benchmarks.md
-LOCALE = "xx"
+LOCALE = "xx"  # and the corpus' name
+CORPUS = """{{source: archive, path: {}, use: both, locale: xx, sha256: null, test_fraction: 0.1,
+add_validated: false}}"""
 COLUMNS = ("client_id", "path", "sentence")
 TABLES = {"train": "train", "validation": "dev", "test": "test"}
 STAGES = (
-    ["download"], ["pretrained"], ["featurize"], ["filter"], ["train"],
+    ["download", LOCALE], ["pretrained"], ["featurize", LOCALE], ["filter"], ["train"],
     ["transcribe", "data/trained", "data/transcripts/finetuned.jsonl"],
 )  # fmt: skip
 ENVIRONMENT = os.environ | {"PYTHONPATH": ".", "GIT_CONFIG_GLOBAL": os.devnull}
@@ -45,14 +47,14 @@ def make_release(raw: Path, copies: int, path: Path) -> None:
     def members() -> Iterator[tuple[str, bytes]]:
         for split, table in TABLES.items():
             rows = ["\t".join(COLUMNS)] + [
-                f"{row.speaker}-{copy}\t{copy}-{row.id}\t{row.sentence} {copy}"
+                f"{row.speaker}-{copy}\t{copy}-{Path(row.id).name}\t{row.sentence} {copy}"
                 for copy in range(copies)
                 for row in known[known.split == split].itertuples()
             ]
             yield f"{table}.tsv", "\n".join(rows).encode()
         for copy in range(copies):
             for clip in clips:
-                yield f"clips/{copy}-{clip['id']}", clip["audio"]
+                yield f"clips/{copy}-{Path(clip['id']).name}", clip["audio"]
 
     with tarfile.open(path, "w:gz", compresslevel=1) as tar:
         for name, data in members():
@@ -90,8 +92,7 @@ def measure(recipe: Path, changes: list[str], raw: Path, copies: int) -> dict:
         release = folder / "release.tar.gz"
         make_release(raw, copies, release)
         as_archive = [
-            "download.source=archive", f"download.archive={release}", "download.archive_sha256=null",
-            f"download.locale={LOCALE}", "train.max_steps=1", "train.warmup_steps=0",
+            f"corpora={{{LOCALE}: {CORPUS.format(release)}}}", "train.max_steps=1", "train.warmup_steps=0",
         ]  # fmt: skip
         make_recipe(recipe, [*changes, *as_archive], folder)
         make_repository(folder)
@@ -101,9 +102,9 @@ def measure(recipe: Path, changes: list[str], raw: Path, copies: int) -> dict:
         }
         outputs = {name: folder / "data" / name for name in ("raw", "features")}
         figures["bytes"] = {
-            name: sum(file.stat().st_size for file in path.iterdir()) for name, path in outputs.items()
+            name: sum(file.stat().st_size for file in path.rglob("*.arrow")) for name, path in outputs.items()
         }
-        prepared = ["download", "featurize"]
+        prepared = [f"download@{LOCALE}", f"featurize@{LOCALE}"]
         figures["dvc commit"] = measured(["dvc", "commit", "--quiet", "--force", *prepared], folder)
         for path in outputs.values():
             shutil.rmtree(path)
@@ -139,9 +140,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make_recipe(args.recipe, args.changes, folder)
-        run_stage("download", folder)
+        bring_in(folder, float("inf"))
         raw = folder / "data/raw"
-        keep_readable(raw, float("inf"))
         runs = {copies: measure(args.recipe, args.changes, raw, copies) for copies in args.copies}
     results = {"runs": runs, "machine": machine()}
     args.json.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")

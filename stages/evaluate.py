@@ -31,6 +31,7 @@ from asr.evaluation.utterance_table import PER_REFERENCE, utterance_table
 from asr.params import Params, load_params
 from asr.runtime.errors import report_errors
 from asr.scoring.rates import error_rates
+from asr.tables.corpus import corpus_of
 from asr.tables.csv_text import to_csv
 from asr.tables.shards import read_columns
 
@@ -67,6 +68,22 @@ def intervals(table: pd.DataFrame, samples: int, seed: int) -> dict[str, dict[st
     return found
 
 
+def by_corpus(table: pd.DataFrame, samples: int, seed: int) -> dict[str, dict[str, dict[str, float | int]]]:
+    """Compute `wer` and `cer` of each model on each corpus' test set, with their intervals."""
+    found = {model: {} for model in MODELS}
+    for name, rows in table.groupby(table.id.map(corpus_of)):
+        if not rows.reference_words.any():
+            continue
+        sure = intervals(rows, samples, seed)
+        for model in MODELS:
+            rates = {
+                rate: float(100 * rows[f"{count}_{model}"].sum() / rows[lengths].sum())
+                for rate, (count, lengths) in RATES.items()
+            }
+            found[model][name] = {"utterances": len(rows)} | rounded(rates | sure[model])
+    return found
+
+
 def read_training_sentences() -> list[str]:
     """Read the sentences of the rows that the filter gave to training."""
     rows = pd.read_csv(FILTERED / "train.csv", dtype={"id": str}, keep_default_na=False)["row"]
@@ -81,20 +98,20 @@ def read_audio(ids: list[str]) -> dict[str, bytes]:
 
 
 def about(params: Params) -> dict[str, str]:
-    """Name the run for the report: language, base model and corpus.
+    """Name the run for the report: language, base model and corpora.
 
     Not its date and its commit, or the same run would not give the same page; the commit comes after it.
     """
     token = params.model.language
-    language = provenance.name_of_language(params.download) or "not recorded"
+    language = provenance.name_of_language(params.corpora) or "not recorded"
     if language.lower() != token.lower():
         language += f", under Whisper's token for {token}"
     base = provenance.base_of(params.pretrained, Path())
-    corpus = provenance.corpus_of(params.download)
+    described = {name: provenance.describe(corpus) for name, corpus in params.corpora.items()}
     return {
         "language": language,
         "base model": f"{base.name}, revision {base.revision}" if base.revision else base.name,
-        "corpus": f"{corpus.name}: {corpus.detail}",
+        **{f"corpus {name}": f"{corpus.name}: {corpus.detail}" for name, corpus in described.items()},
     }
 
 
@@ -118,6 +135,9 @@ def main() -> None:
         for model in MODELS
     }
     doubts = [*json.loads(SELECTION.read_text(encoding="utf-8"))["warnings"], *warnings(metrics, table)]
+    if table.id.map(corpus_of).nunique() > 1:
+        each = by_corpus(table, params.evaluate.bootstrap_samples, params.evaluate.seed)
+        metrics = {model: metrics[model] | {"corpora": each[model]} for model in MODELS}
     parts = wer_by_parts(table, transcripts["finetuned"], read_training_sentences())
 
     drawn = charts.draw(parts, pd.read_csv(TRAINING_CURVE), pd.read_csv(VALIDATION_CURVE))

@@ -26,7 +26,7 @@ from asr.params import load_params
 from asr.runtime.errors import report_errors
 from asr.scoring.text import has_controls, without_tags
 from asr.selection import LEAKS, REASONS, ROLES, drop_long_labels, held_out_by, select_rows, warnings
-from asr.tables.corpus import ADDED
+from asr.tables.corpus import ADDED, corpus_of
 from asr.tables.csv_text import to_csv
 from asr.tables.features import METADATA, PROBLEMS
 from asr.tables.shards import read_columns
@@ -41,9 +41,14 @@ logger = logging.getLogger("filter")
 
 
 def summarize(rows: pd.DataFrame) -> dict:
-    """Count clips and hours of each role, and of each reason for which any were dropped."""
+    """Count clips and hours of each role and reason for dropping, and of each corpus if there are several."""
+    corpora = rows.id.map(corpus_of)
     added = {split: rows[rows.split == split] for split in ADDED}
     dropped = _by_reason(rows)
+    by_corpus = {
+        name: {role: _size(of[of.role == role]) for role in ROLES if (of.role == role).any()}
+        for name, of in rows.groupby(corpora)
+    }
     return {
         **{role: _size(rows[rows.role == role]) for role in ROLES},
         "dropped": {reason: size["clips"] for reason, size in dropped.items()},
@@ -53,6 +58,7 @@ def summarize(rows: pd.DataFrame) -> dict:
             for split, of in added.items()
             if len(of)
         },
+        **({"corpora": by_corpus} if len(by_corpus) > 1 else {}),
     }
 
 
@@ -72,13 +78,16 @@ def _hours(rows: pd.DataFrame) -> float:
     return round(float(rows.duration_s.sum()) / 3600, 4)
 
 
-def check_validated(rows: pd.DataFrame, add_validated: bool) -> None:
-    """Refuse features that were made under another filter.add_validated."""
-    found = int((rows.split == "validated").sum())
-    if bool(found) != add_validated:
+def check_corpora(wanted: Iterable[str]) -> None:
+    """Refuse features of other corpora than params.yaml has: all that is in data/features/ is read."""
+    found = {path.name for path in FEATURES.iterdir()} if FEATURES.exists() else set()
+    if missing := sorted(set(wanted) - found):
+        raise FileNotFoundError(f"no {FEATURES / missing[0]}: run `dvc repro featurize@{missing[0]}`")
+    if left := sorted(found - set(wanted)):
+        folders = " ".join(f"data/{kind}/{name}" for name in left for kind in ("raw", "features"))
         raise ValueError(
-            f"filter.add_validated is {add_validated}, but {FEATURES} has {found} validated rows:"
-            " `dvc repro filter` brings the corpus in again"
+            f"{FEATURES} has {', '.join(left)}, which corpora in params.yaml no longer has: `rm -r {folders}`"
+            " (DVC's cache keeps them), or name them again"
         )
 
 
@@ -92,7 +101,7 @@ def check_bad(rows: pd.DataFrame, most: float) -> None:
     lines = [f"{problem}: {len(ids)} ({_some(ids)})" for problem, ids in by_problem.items() if ids]
     raise ValueError(
         "\n  ".join([f"{len(bad)} of {len(rows)} clips cannot be used, and that is too many:", *lines])
-        + f"\n  {DROPPED} has them all. Mend the corpus, or set download.max_bad_fraction, which is {most},"
+        + f"\n  {DROPPED} has them all. Mend the corpus, or set filter.max_bad_fraction, which is {most},"
         f" to {math.ceil(1000 * len(bad) / len(rows)) / 1000} or more: what is done so far is kept."
     )
 
@@ -133,6 +142,8 @@ def report(summary: dict) -> None:
     """Log what metrics/filter.json holds."""
     for role in ROLES:
         logger.info("%s: %s", role, summary[role])
+    for name, sizes in summary.get("corpora", {}).items():
+        logger.info("%s: %s", name, sizes)
     logger.info("dropped: %s", summary["dropped"])
     for split in summary.keys() & ADDED:
         refused = {reason: size["clips"] for reason, size in summary[split]["refused"].items()}
@@ -144,9 +155,9 @@ def report(summary: dict) -> None:
 
 def main() -> None:
     params = load_params()
+    check_corpora(params.corpora)
     rows = read_columns(FEATURES, METADATA).to_pandas()
-    check_validated(rows, params.filter.add_validated)
-    check_bad(rows, params.download.max_bad_fraction)
+    check_bad(rows, params.filter.max_bad_fraction)
     settings = GenerationConfig.from_pretrained(PRETRAINED)
     pretrained, tokenizer = (
         vocabulary.load_tokenizer(PRETRAINED, params.model.language, params.model.task) for _ in range(2)

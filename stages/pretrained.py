@@ -15,7 +15,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from asr.model import base_model, whisper
 from asr.model.checks import weight_files
 from asr.model.vocabulary import require_language
-from asr.params import Model, Pretrained, load_params
+from asr.params import Model, Pretrained, load_params, require_paths
 from asr.runtime.errors import report_errors
 
 OUT = Path("data/pretrained")
@@ -69,6 +69,8 @@ def check_sha256(files: list[Path], expected: str | None) -> None:
 
 def main() -> None:
     params = load_params()
+    # The first stage of all says what is missing: DVC, which looks after it, says "No such file" only.
+    require_paths(params.corpora)
     model, processor = pretrained(params.pretrained, params.model)
     whisper.save(model, processor, OUT)
     logger.info(

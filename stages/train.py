@@ -1,7 +1,8 @@
 """Fine-tune the pretrained model: data/{raw,features,filtered,pretrained,tokenizer}/ to data/trained/.
 
 The checkpoint with the best `metric_for_best_model` on the held-out validation rows is kept; the test
-rows are not looked at. A killed run is taken up from its last checkpoint by the next `dvc repro`.
+rows are not looked at. In the end asr/training/hearing.py chooses on the validation rows how the model hears.
+A killed run is taken up from its last checkpoint by the next `dvc repro`.
 Figures go to metrics/train.json, curves to metrics/training_curve.csv and metrics/validation_curve.csv.
 
 Run by `dvc repro`, or alone: python -m stages.train
@@ -16,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 import transformers
-from transformers import TrainerState, set_seed
+from transformers import TrainerState, WhisperForConditionalGeneration, set_seed
 
 from asr.model import vocabulary, whisper
 from asr.params import Params, load_params
@@ -24,7 +25,7 @@ from asr.runtime import processes
 from asr.runtime.errors import report_errors
 from asr.scoring.text import TAGS
 from asr.tables.rows import read_rows
-from asr.training import adaptation, checkpoints, resuming
+from asr.training import adaptation, checkpoints, hearing, resuming
 from asr.training.arguments import make_trainer, resolve_precision
 from asr.training.batches import Examples
 from asr.training.trainer import WhisperTrainer
@@ -41,7 +42,7 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
     processor = whisper.load_processor(TOKENIZER, params.model.language, params.model.task)
     model = adaptation.load_for_training(PRETRAINED, params.train)
     whisper.shorten_window(model, processor, params.model.audio_window_s)
-    model.config.padding = params.train.padding  # both say how `transcribe` and `asr transcribe` cut and pad
+    model.config.padding = params.train.padding  # both say how `transcribe` and `asr transcribe` pad and cut
     model.config.full_window_fraction = params.train.full_window_fraction
     whisper.set_language(model, params.model.language, params.model.task)
     if params.model.keep_tags:
@@ -70,6 +71,17 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
     return make_trainer(model, processor, training, validation, params.train, folder)
 
 
+def finished_model(
+    trainer: WhisperTrainer, params: Params
+) -> tuple[WhisperForConditionalGeneration, dict[str, dict]]:
+    """Return a trained model, its adapters merged, that says how it hears best; and how that was found."""
+    model = adaptation.merged(trainer.model)
+    model.config.use_cache = True  # which gradient checkpointing has switched off
+    processor, validation, collator = trainer.processing_class, trainer.eval_dataset, trainer.data_collator
+    with trainer.accelerator.autocast():
+        return model, hearing.choose(model, processor, validation, collator, params.train)
+
+
 def curves(history: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split the trainer's history into a training and a validation curve; no times, which never repeat."""
     training = [[h["step"], h["loss"], h["learning_rate"]] for h in history if "loss" in h]
@@ -82,8 +94,8 @@ def curves(history: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-def write_figures(state: TrainerState, folder: Path) -> dict:
-    """Write a finished training's curves and what they end in; returns the latter."""
+def write_figures(state: TrainerState, chosen: dict[str, dict], folder: Path) -> dict:
+    """Write a finished training's curves and its figures; returns the figures."""
     training_curve, validation_curve = curves(state.log_history)
     best = validation_curve.set_index("step").loc[state.best_global_step]
     figures = {
@@ -92,6 +104,7 @@ def write_figures(state: TrainerState, folder: Path) -> dict:
         "loss": round(float(training_curve.loss.iloc[-1]), 4),
         "best_step": state.best_global_step,
         "validation": {name: round(float(value), 2) for name, value in best.items()},
+        **chosen,
     }
     text = json.dumps(figures, indent=2, allow_nan=False) + "\n"  # before anything is written
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,11 +134,10 @@ def main() -> None:
         if checkpoint and processes.is_main():
             logger.info("resuming from %s", checkpoint)
         resuming.train_from(trainer, checkpoint)
+        model, chosen = finished_model(trainer, params)
         if processes.is_main():
-            model = adaptation.merged(trainer.model)
-            model.config.use_cache = True  # which gradient checkpointing has switched off
             whisper.save(model, trainer.processing_class, OUT)
-            figures = write_figures(trainer.state, METRICS)
+            figures = write_figures(trainer.state, chosen, METRICS)
             checkpoints.finish(folder)
             logger.info("%s", figures)
         processes.barrier()

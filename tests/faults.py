@@ -29,8 +29,8 @@ from tests.provoke import PAGE, Case
 from tests.repositories import build
 
 STAGES = [
-    "download", "pretrained", "featurize", "filter", "train", "package", "transcribe@pretrained",
-    "transcribe@finetuned", "evaluate",
+    "pretrained", "download@sample", "featurize@sample", "filter", "train", "package",
+    "transcribe@pretrained", "transcribe@finetuned", "evaluate",
 ]  # fmt: skip
 ENDURING = {"train.max_steps": 8}  # a checkpoint every 2 steps
 WORKERS = {"train.dataloader_num_workers": 1}

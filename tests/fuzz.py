@@ -21,7 +21,7 @@ from datasets import Dataset
 from transformers import WhisperFeatureExtractor
 
 from asr.commands.transcribe.subtitles import FORMATS, Segment
-from asr.params import FolderColumns, FolderSource
+from asr.params import FolderColumns
 from asr.runtime import workers
 from asr.runtime.errors import _raised_by_us
 from asr.runtime.workers import Died
@@ -32,6 +32,7 @@ from asr.sources.user_table import read_table
 from asr.tables.features import PROBLEMS
 from stages.featurize import featurize
 from tests.corpora import release, spontaneous, tone, tsv, write_archive
+from tests.recipes import checked_corpus
 from tests.test_ffmpeg import BROWSERS, made
 from tests.test_source_annotations import eaf, textgrid
 from tests.test_workbook import ods, xlsx
@@ -170,12 +171,12 @@ def table_seeds() -> dict[str, bytes]:
 
 def _start(seed: int, first: int) -> None:
     global _settings
-    _settings = seed, first, table_seeds()
+    _settings = seed, first, table_seeds(), list(seeds().values())
 
 
 def _table_case(row: int) -> tuple[str, str]:
-    """Read a mutated table or archive; return its kind and what became of it."""
-    seed, first, originals = _settings
+    """Read a mutated table, annotation or archive; return its kind and what became of it."""
+    seed, first, originals, sounds = _settings
     rng = random.Random(f"{seed} {first + row}")
     name = rng.choice(sorted(originals))
     if name in TEXTS and rng.random() < 0.7:
@@ -185,18 +186,19 @@ def _table_case(row: int) -> tuple[str, str]:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place) / "corpus"
         root.mkdir()
-        (root / name).write_bytes(data)
         for recording in (*"012345", "i", "j"):
             (root / f"{recording}.flac").write_bytes(tone())
+        if name[0] in "ij":
+            (root / "i.flac").write_bytes(mutate(rng.choice(sounds), sounds, rng))
+            data = rng.choice([data, originals[name]])
+        (root / name).write_bytes(data)
         before = sorted(Path(place).rglob("*"))
         try:
             if name[0] in "tij":
                 table, columns = name if name[0] == "t" else None, dict.fromkeys(FolderColumns.model_fields)
-                settings = {"path": str(root), "table": table, "columns": columns, "tiers": None}
-                settings["test_fraction"] = 0.1
-                clips = list(folder.clips(FolderSource.model_validate(settings), False))
+                clips = list(folder.clips(checked_corpus("folder", path=str(root), table=table)))
             else:
-                clips = list(read_release(root / name, "dv", 0.1, False))
+                clips = list(read_release(root / name, checked_corpus("archive")))
         except (ValueError, OSError) as error:
             assert isinstance(error, OSError) or _raised_by_us(error), "the user would see a traceback"
             return name, type(error).__name__

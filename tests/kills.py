@@ -26,8 +26,8 @@ from tests.repositories import ENVIRONMENT, build
 ENDURING = {"train.max_steps": 40, "train.warmup_steps": 2}  # a checkpoint every 2 steps
 # A stage in proportion to what there is to lose.
 STAGES = [
-    "train", "featurize", "train", "evaluate", "download", "train", "filter", "transcribe data/model",
-    "pretrained", "transcribe data/pretrained",
+    "train", "featurize sample", "train", "evaluate", "download sample", "train", "filter",
+    "transcribe data/model", "pretrained", "transcribe data/pretrained",
 ]  # fmt: skip
 LEAVES_IT_BEHIND = "SIGKILL, dvc alone"
 WAYS = [

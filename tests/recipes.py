@@ -7,13 +7,47 @@ import subprocess
 from pathlib import Path
 
 import yaml
+from pydantic import TypeAdapter
+
+from asr.params import Corpus, FolderColumns
 
 REPOSITORY = Path(__file__).parent.parent
 
-SMALL = {
-    "download.sample": {
-        "train_clips": 40, "train_voices": 10, "test_clips": 6, "test_voices": 3, "bad_clips": 1, "seed": 5,
+CORPORA = {  # one of each source
+    "archive": {
+        "path": "cv.tar.gz", "locale": "dv", "sha256": None, "test_fraction": 0.1, "add_validated": False,
     },
+    "mdc": {
+        "path": "params.yaml", "locale": "dv", "dataset": "cmq", "test_fraction": 0.1, "add_validated": False,
+    },
+    "hub": {
+        "path": "params.yaml", "locale": None, "dataset": "owner/name", "config": None, "revision": None,
+        "splits": {"train": "train", "validation": "validation", "test": "test", "validated": None},
+        "columns": {"audio": "audio", "sentence": "sentence", "speaker": "client_id"},
+    },
+    "folder": {
+        "path": "own", "locale": None, "table": None, "tiers": None, "test_fraction": 0.1,
+        "columns": dict.fromkeys(FolderColumns.model_fields),
+    },
+    "sample": {
+        "path": "../asr/synthesis", "locale": "dv", "train_clips": 40, "train_voices": 10, "test_clips": 6,
+        "test_voices": 3, "bad_clips": 1, "seed": 5,
+    },
+}  # fmt: skip
+
+
+def corpus(source: str, **changes: object) -> dict:
+    """Return a corpus as params.yaml has it."""
+    return copy.deepcopy({"source": source, "use": "both"} | CORPORA[source] | changes)
+
+
+def checked_corpus(source: str, **changes: object) -> Corpus:
+    """Return a corpus as stages have it."""
+    return TypeAdapter(Corpus).validate_python(corpus(source, **changes))
+
+
+SMALL = {
+    "corpora": {"sample": corpus("sample")},
     "pretrained.name": str(REPOSITORY / "sample/base"),
     "pretrained.revision": None,
     "filter.validation_fraction": 0.2,
@@ -70,7 +104,9 @@ class Recipe:
             (self.folder / "data" / name).symlink_to(finished.folder / "data" / name)
 
     def start(self, stage: str, *args: str, **environment: str) -> subprocess.Popen:
-        """Start a stage as dvc.yaml does; `python` is the fork server's (fork_server.py)."""
+        """Start a stage as dvc.yaml does, of the first corpus; `python` is the fork server's."""
+        if stage in ("download", "featurize") and not args:
+            args = (next(iter(self.params["corpora"])),)
         return subprocess.Popen(
             [self.python, "-m", f"stages.{stage}", *args],
             cwd=self.folder,

@@ -20,7 +20,7 @@ from asr.tables.features import PROBLEMS
 from asr.tables.shards import read_shards
 from stages import featurize
 from tests.corpora import tone, tsv
-from tests.recipes import Recipe
+from tests.recipes import Recipe, corpus
 from tests.test_audio import speechlike
 from tests.test_ffmpeg import made
 from tests.test_source_folder import read, write
@@ -84,9 +84,7 @@ def accidents(tmp_path_factory):
     recipe = Recipe(
         tmp_path_factory.mktemp("accidents"),
         {
-            "download.source": "folder",
-            "download.folder.path": "own",
-            "download.folder.columns.split": "split",
+            "corpora": {"own": corpus("folder")},
             "filter.validation_fraction": 0.3,
         },
     )
@@ -110,6 +108,7 @@ def accidents(tmp_path_factory):
 
 def test_every_row_has_features_or_a_problem_that_says_what_was_found(accidents):
     rows = read_shards(accidents.folder / "data/features").to_list()
+    rows = [row | {"id": row["id"].removeprefix("own/")} for row in rows]
     assert [row["id"] for row in rows] == accidents.names
     assert {row["id"]: row["problem"] for row in rows} == dict.fromkeys(USABLE, "") | UNUSABLE
     for row in rows:
@@ -124,29 +123,32 @@ def test_every_row_has_features_or_a_problem_that_says_what_was_found(accidents)
 def test_too_many_end_the_filter_with_counts_ids_and_the_way_on(accidents):
     n, of = len(UNUSABLE), len(accidents.names)
     assert f"filter: {n} of {of} clips cannot be used, and that is too many:" in accidents.output
-    assert "outside_folder: 2 (../outside.wav, link.wav)" in accidents.output
-    assert "cut_off: 3 (truncated.wav, truncated.mp3, phone.m4a)" in accidents.output
-    assert "no_audio: 5 (zero-bytes.wav, missing.wav, " in accidents.output and ", …)" in accidents.output
-    assert "set download.max_bad_fraction, which is 0.1, to 0.594 or more" in accidents.output
+    assert "outside_folder: 2 (own/../outside.wav, own/link.wav)" in accidents.output
+    assert "cut_off: 3 (own/truncated.wav, own/truncated.mp3, own/phone.m4a)" in accidents.output
+    assert (
+        "no_audio: 5 (own/zero-bytes.wav, own/missing.wav, " in accidents.output
+        and ", …)" in accidents.output
+    )
+    assert "set filter.max_bad_fraction, which is 0.1, to 0.594 or more" in accidents.output
     table = pd.read_csv(accidents.folder / "metrics/dropped.csv", keep_default_na=False)
     assert len(table) == n
     assert not (accidents.folder / "data/filtered").exists()
 
 
 def test_with_that_it_goes_on_and_the_table_names_every_one(accidents):
-    before = {f: f.stat().st_mtime_ns for f in (accidents.folder / "data/features").iterdir()}
-    accidents.set({"download.max_bad_fraction": 0.594})
+    before = {f: f.stat().st_mtime_ns for f in (accidents.folder / "data/features/own").iterdir()}
+    accidents.set({"filter.max_bad_fraction": 0.594})
     accidents.run("filter")
-    assert {f: f.stat().st_mtime_ns for f in (accidents.folder / "data/features").iterdir()} == before
+    assert {f: f.stat().st_mtime_ns for f in (accidents.folder / "data/features/own").iterdir()} == before
     table = pd.read_csv(accidents.folder / "metrics/dropped.csv", keep_default_na=False)
     assert list(table) == ["id", "split", "reason", "detail"]
-    unusable = {name.replace("\0", r"\x00"): problem for name, problem in UNUSABLE.items()}
+    unusable = {f"own/{name}".replace("\0", r"\x00"): problem for name, problem in UNUSABLE.items()}
     assert dict(zip(table.id, table.reason, strict=True)) == unusable
     counted = json.loads((accidents.folder / "metrics/filter.json").read_text())
     filtered = (accidents.folder / "data/filtered").glob("*.csv")
     tables = [pd.read_csv(file, keep_default_na=False) for file in filtered]
     pairs = {(row, id) for table in tables for row, id in zip(table.row, table.id, strict=True)}
-    assert pairs == set(enumerate(accidents.names))
+    assert pairs == {(row, f"own/{name}") for row, name in enumerate(accidents.names)}
     used = sum(counted[role]["clips"] for role in ("train", "validation", "test"))
     assert used + sum(counted["dropped"].values()) == len(accidents.names)
 

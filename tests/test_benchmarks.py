@@ -82,8 +82,8 @@ def benchmark(tmp_path_factory):
         "train.generation_max_length": 24,
         "transcribe.max_new_tokens": 20,
         "transcribe.batch_size": 4,
-        "download.sample.train_clips": 40,
-        "download.sample.test_clips": 12,
+        "corpora.sample.train_clips": 40,
+        "corpora.sample.test_clips": 12,
     }
     settings = [word for name, value in changes.items() for word in ("-S", f"{name}={value}")]
     command = [sys.executable, "-m", "benchmarks.run", *settings, "--rounds", "2", "--steps-per-turn", "2"]

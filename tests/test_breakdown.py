@@ -80,6 +80,18 @@ def test_wer_by_trait(table) -> None:
     ]
 
 
+def test_corpora_are_told_apart_where_there_are_several(table) -> None:
+    ids = [f"{'ab'[n % 2]}/{clip.id}" for n, clip in enumerate(CLIPS)]
+    clips = [clip.model_copy(update={"id": id}) for clip, id in zip(CLIPS, ids, strict=True)]
+    found = wer_by_trait(table.assign(id=ids), clips)
+    each = [table[n::2] for n in range(2)]
+    assert list(found.trait[:2]) == ["corpus"] * 2 and list(found.group[:2]) == ["a", "b"]
+    assert list(found.utterances[:2]) == [len(rows) for rows in each]
+    assert list(found.wer_finetuned[:2]) == [
+        round(100 * rows.errors_finetuned.sum() / rows.reference_words.sum(), 2) for rows in each
+    ]
+
+
 def test_nothing_known_of_speakers_leaves_a_header(table) -> None:
     unknown = [clip.model_copy(update={"gender": "", "age": ""}) for clip in CLIPS]
     found = wer_by_trait(table, unknown)

@@ -14,7 +14,9 @@ from markdown_it import MarkdownIt
 from asr.commands.card import cli, model_card, record
 from tests import made_up_run
 from tests.made_up_run import git
+from tests.recipes import checked_corpus
 
+RELEASE = "corpora/cv-corpus-13.0-2023-03-09-dv.tar.gz"
 EVIL = "a|b`c*d_e[f](g) <script>#h\n---\nlicense: none\n```\n{{ 7*7 }} $$x$$ \x1b[0m \u202e: &amp; - \"'"
 
 
@@ -23,9 +25,11 @@ def run(made):
     return record.read(made)
 
 
-def with_params(run, **changes):
-    """Change parameters of a run, named section__key."""
+def with_params(run, corpora=(), **changes):
+    """Change parameters of a run, named section__key, and its corpora."""
     params = run.params
+    if corpora:
+        params = params.model_copy(update={"corpora": dict(corpora)})
     for name, value in changes.items():
         section, key = name.split("__")
         new = getattr(params, section).model_copy(update={key: value})
@@ -55,7 +59,7 @@ def test_a_common_voice_run_names_corpus_and_base_as_the_hub_does(run):
     revision = "973afd24965f72e36ca33b3055d56a652f456b4d"
     run = with_params(
         run,
-        download__source="archive",
+        corpora={"sample": checked_corpus("archive", path=RELEASE, sha256="9" * 64)},
         pretrained__name="openai/whisper-small",
         pretrained__revision=revision,
     )
@@ -66,7 +70,7 @@ def test_a_common_voice_run_names_corpus_and_base_as_the_hub_does(run):
     assert data.eval_results[0].dataset_config == "dv"
     assert "[openai/whisper-small](https://huggingface.co/openai/whisper-small)" in text
     assert "read speech" in text and "agree not to identify its speakers" in text and revision in text
-    assert "sha256 942e0269" in text
+    assert "sha256 9999" in text
 
 
 def test_it_states_the_run_s_figures(run):
@@ -111,7 +115,6 @@ def test_few_speakers_and_unknown_ones_are_said(run):
     [
         ({"train__freeze_encoder": True}, {}, "| trained | the decoder |"),
         ({"model__language": "Dhivehi"}, {}, "task are in the model's generation settings."),
-        ({"train__padding": "longest"}, {}, "trained on clips at their own length"),
         ({}, {"has_marks": False}, "normaliser; for comparison only"),
         ({}, {"uncommitted": ["sample/params.yaml"]}, "with uncommitted changes"),
         ({}, {"commit": None}, "Commit `none`, with uncommitted changes"),
@@ -120,6 +123,15 @@ def test_few_speakers_and_unknown_ones_are_said(run):
 def test_what_a_run_changes_in_it(run, parameters, recorded, said):
     changed = dataclasses.replace(with_params(run, **parameters), **recorded)
     assert said in model_card.text(changed, None, None, None)
+    assert said not in model_card.text(run, None, None, None)
+
+
+def test_a_model_that_is_scored_at_own_length_says_so(run):
+    said = "scored on clips at their own length"
+    for chosen in ("longest", "max_length"):
+        train = run.train | {"padding": {"chosen": chosen}}
+        text = model_card.text(dataclasses.replace(run, train=train), None, None, None)
+        assert (said in text) == (chosen == "longest")
     assert said not in model_card.text(run, None, None, None)
 
 
@@ -132,7 +144,7 @@ def test_adapters_are_said(run):
 
 def test_validated_clips_and_warnings_are_said(run):
     counted = {"validated": {"added": {"clips": 7}, "refused": {}}, "warnings": ["few clips"]}
-    changed = dataclasses.replace(with_params(run, filter__add_validated=True), filter=run.filter | counted)
+    changed = dataclasses.replace(run, filter=run.filter | counted)
     text = model_card.text(changed, None, None, None)
     assert "\n7 training clips are validated ones that are in no split of the release" in text
     assert "\n- few clips\n" in text and "limits these figures" not in model_card.text(run, *[None] * 3)
@@ -149,13 +161,11 @@ def test_loops_are_said(run):
 
 @pytest.mark.parametrize("source", ["archive", "mdc", "hub", "folder"])
 def test_no_text_of_a_run_breaks_it(run, source):
-    hub = run.params.download.hub.model_copy(update={"dataset": EVIL, "config": EVIL, "revision": EVIL})
-    folder = run.params.download.folder.model_copy(update={"path": EVIL})
-    mdc = run.params.download.mdc.model_copy(update={"dataset": EVIL})
+    keys = {"hub": ["dataset", "config", "revision"], "mdc": ["dataset"]}.get(source, ["path"])
+    evil = checked_corpus(source).model_copy(update=dict.fromkeys(keys, EVIL))
     changed = with_params(
-        run,
-        download__source=source, download__archive=EVIL, download__hub=hub, download__folder=folder,
-        download__mdc=mdc, pretrained__name=EVIL, pretrained__revision=EVIL, model__language=EVIL,
+        run, corpora={"sample": evil},
+        pretrained__name=EVIL, pretrained__revision=EVIL, model__language=EVIL,
     )  # fmt: skip
     text = model_card.text(changed, "dv", "mit", None)
     data = ModelCard(text).data

@@ -119,7 +119,7 @@ def test_what_is_named_exists(text):
         assert (REPOSITORY / (module.replace(".", "/") + ".py")).exists(), module
     for target in re.findall(r"make (?:PYTHON=\S+(?: \S+)*\" )?(\.venv/\S+)", text):
         assert re.search(rf"^{re.escape(target)}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
-    for section, key in re.findall(r"\b(train|transcribe|download)\.(\w+)", text):
+    for section, key in re.findall(r"\b(train|transcribe)\.(\w+)", text):
         assert key in PARAMS[section], f"{section}.{key}"
     for file in re.findall(r"\b(?:docs|cluster)/[\w.]+\w", text):
         assert (REPOSITORY / file).exists(), file
@@ -127,9 +127,9 @@ def test_what_is_named_exists(text):
 
 def test_the_task_puts_the_corpus_where_the_recipe_looks():
     ((target, source),) = TASK["file_mounts"].items()
-    assert target == f"~/sky_workdir/{PARAMS['download']['archive']}"
+    assert target == f"~/sky_workdir/{PARAMS['corpora']['cv13']['path']}"
     assert source == "${CORPUS}"
-    assert TASK["envs"]["CORPUS"] == PARAMS["download"]["archive"]
+    assert TASK["envs"]["CORPUS"] == PARAMS["corpora"]["cv13"]["path"]
 
 
 @pytest.mark.parametrize("part", ["setup", "run"])

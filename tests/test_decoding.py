@@ -83,10 +83,9 @@ def test_results_come_in_order_and_do_not_depend_on_the_batch(loaded):
     alone = [heard(loaded, [one], batch_size=1)[0] for one in clips]
     assert together == alone
     model, processor = loaded
-    whole_windows = copy.copy(model)
-    whole_windows.config = copy.copy(model.config)
-    whole_windows.config.padding = "max_length"  # as pieces of a clip are padded
-    pieces = heard((whole_windows, processor), split(clips[2], 300), batch_size=1)
+    pieces = heard(
+        (windows(model), processor), split(clips[2], 300), batch_size=1
+    )  # padded as a clip's pieces
     assert together[2].text == " ".join(piece.text for piece in pieces if piece.text)
     assert together[2].n_ids == sum(piece.n_ids for piece in pieces)
 
@@ -118,6 +117,40 @@ def test_a_process_reads_the_clips_of_its_own_batches_and_one_batch_at_a_time(lo
     assert asked == [3, 4, 7, 0]  # longest first: 1 6 | 3 4 | 5 2 | 7 0
     assert max(in_memory) == 2
     assert len(results) == 8
+
+
+def test_what_does_not_end_at_its_own_length_is_heard_again_in_the_window(monkeypatch):
+    model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+    model.config.padding, asked, endless = "longest", [], {150}
+
+    def generate(self, encoder_outputs, **settings):
+        n_clips, frames = len(encoder_outputs[0]), 2 * encoder_outputs[0].shape[1]
+        asked.append((n_clips, frames))
+        text = [154] * 30 if frames in endless else [235] * (frames // 50) + [264]
+        return torch.tensor([text] * n_clips)
+
+    monkeypatch.setattr(WhisperForConditionalGeneration, "generate", generate)
+    clips = [clip(180), clip(90), clip(299), clip(80)]
+    found = heard((model, processor), clips, batch_size=4)
+    assert asked == [(1, 300), (1, 250), (2, 150), (2, 300)]
+    assert [(part.n_ids, part.hit_limit) for part in found] == [
+        (5, False),
+        (6, False),
+        (6, False),
+        (6, False),
+    ]
+    endless.add(300)
+    again = heard((model, processor), clips, batch_size=4)
+    assert [part.hit_limit for part in again] == [False, True, True, True]
+    assert asked[4:] == asked[:4]  # and no third time
+
+
+def windows(model):
+    """Return the model as one that hears clips as it hears the pieces of a long one, padded to the window."""
+    model = copy.copy(model)
+    model.config = copy.copy(model.config)
+    model.config.padding = "max_length"
+    return model
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import yaml
 
 from asr.commands.demo import cli
 from asr.commands.demo.server import load
-from tests.recipes import REPOSITORY
+from tests.recipes import REPOSITORY, corpus
 
 BASE = REPOSITORY / "sample/base"
 
@@ -79,11 +79,11 @@ def test_a_port_that_is_taken_or_is_none_is_named():
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"), [("archive", "dv"), ("sample", "dv"), ("folder", ""), ("hub", ""), ("mdc", "dv")]
+    ("locales", "expected"), [(["dv"], "dv"), (["dv", None], "dv"), ([None], ""), (["dv", "si"], "")]
 )
-def test_the_language_tag_is_that_of_the_corpus_where_it_is_known(tmp_path, source, expected):
+def test_the_language_tag_is_that_of_the_corpora_where_it_is_known(tmp_path, locales, expected):
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    params["download"]["source"] = source
+    params["corpora"] = {f"c{n}": corpus("folder", locale=locale) for n, locale in enumerate(locales)}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     assert cli.language_tag(tmp_path / "params.yaml") == expected
 

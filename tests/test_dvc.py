@@ -8,7 +8,8 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from asr.params import load_params
-from tests.recipes import REPOSITORY
+from tests.corpora import tone
+from tests.recipes import REPOSITORY, corpus
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ def test_a_change_to_the_evaluation_reruns_evaluate_only(repository):
     [
         ("asr/runtime/errors.py", []),
         ("asr/params.py", []),
-        ("asr/audio/decode.py", ["evaluate", "featurize", "train"]),
+        ("asr/audio/decode.py", ["evaluate", "featurize@sample", "train"]),
     ],
 )
 def test_a_changed_text_makes_stale_what_depends_on_it(repository, file, stale):
@@ -89,20 +90,36 @@ def test_nothing_is_said_of_another_recipe(repository, tmp_path):
 
 def test_values_are_what_they_were_after_an_override(repository):
     """`dvc exp run -S` writes all of params.yaml anew, in YAML 1.2."""
-    repository.recipe.set({"download.locale": "no"})
+    repository.recipe.set({"corpora.sample.locale": "no"})
     overrides = ["learning_rate=2e-5", "speed_perturbation=[0.9,1.0]", "early_stopping_patience=null"]
     apply_overrides(repository.folder / "params.yaml", [f"train.{override}" for override in overrides])
     params = load_params(repository.folder / "params.yaml")
-    assert params.download.locale == "no"
+    assert params.corpora["sample"].locale == "no"
     assert params.train.learning_rate == 2e-5
     assert params.train.speed_perturbation == [0.9, 1.0]
     assert params.train.early_stopping_patience is None
 
 
+def test_a_corpus_that_is_added_or_changed_runs_itself_and_what_follows(repository):
+    own = repository.recipe.folder / "corpora/own"
+    own.mkdir(parents=True)
+    (own / "a.flac").write_bytes(tone(hz=220))
+    (own / "table.csv").write_text("path,sentence\na.flac,އެކެއް\n")
+    mine = corpus("folder", path="corpora/own", use="train")
+    repository.recipe.set({"corpora": repository.recipe.params["corpora"] | {"mine": mine}})
+    assert repository.repro("filter") == ["download@mine", "featurize@mine", "filter"]
+    assert repository.repro("filter") == []
+    (own / "a.flac").write_bytes(tone(hz=440))
+    assert repository.repro("filter") == ["download@mine", "featurize@mine", "filter"]
+    shutil.rmtree(own)
+    run = repository.run("dvc", "exp", "run", "--temp", "--allow-missing", "-S", "filter.seed=3", "filter")
+    assert "Running stage 'download" not in run and "Running stage 'filter'" in run
+
+
 def test_a_comment_in_featurize_reruns_featurize_only(repository):
     code = repository.root / "stages/featurize.py"
     code.write_text(code.read_text() + "\n# changed\n")
-    assert repository.repro() == ["featurize"]
+    assert repository.repro() == ["featurize@sample"]
 
 
 def test_an_experiment_changes_one_parameter_and_shows_in_the_diffs(repository):

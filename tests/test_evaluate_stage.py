@@ -17,7 +17,7 @@ from asr.tables.corpus import RAW_FEATURES
 from asr.tables.csv_text import to_csv
 from asr.tables.features import FEATURES, METADATA
 from asr.tables.shards import write_shards
-from stages.evaluate import intervals
+from stages.evaluate import by_corpus, intervals
 from tests.recipes import Recipe
 
 CLIP = {"speaker": "amina", "gender": "", "age": "", "accent": "", "n_ids": 9, "hit_limit": False}
@@ -114,6 +114,18 @@ def test_intervals_are_those_of_speakers_however_many_clips_each_has() -> None:
     table = clips.assign(reference_words=5, reference_chars=20, **counts)
     spoken = table.groupby("speaker").sum(numeric_only=True).reset_index()
     assert intervals(table, 200, 1) == intervals(spoken.assign(id=spoken.speaker), 200, 1)
+
+
+def test_each_corpus_has_its_own_rates_and_intervals() -> None:
+    clips = pd.DataFrame({"id": [f"{c}/{n}" for c in "ab" for n in range(6)], "speaker": list("xyzuvw") * 2})
+    counts = {"reference_words": 4, "reference_chars": 20}
+    errors = {f"{kind}_{model}": clips.index % 3 for kind in ("errors", "char_errors") for model in MODELS}
+    table = clips.assign(**counts, **errors)
+    found = by_corpus(table, 200, 1)["finetuned"]
+    alone = intervals(table[:6], 200, 1)["finetuned"]
+    assert list(found) == ["a", "b"] and found["a"]["utterances"] == 6
+    assert (found["a"]["wer"], found["a"]["cer"]) == (25.0, 5.0)  # six errors in 24 words, in 120 characters
+    assert found["a"]["wer_ci95_high"] == round(alone["wer_ci95_high"], 2) > found["a"]["wer"]
 
 
 def test_intervals(scored: Recipe) -> None:

@@ -31,7 +31,7 @@ test $(wc -l < {asked}) = 1 && shift 2 && exec "$@"
 """)
     unshare.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    command = [sys.executable, "-m", "tests.faults", "--stages", "download"]
+    command = [sys.executable, "-m", "tests.faults", "--stages", "download@sample"]
     command += ["--only", "disk full for checkpoints"]  # which has none, so nothing is mounted
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

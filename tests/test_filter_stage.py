@@ -8,7 +8,7 @@ from asr.model.whisper import load_processor
 from asr.tables.features import FEATURES
 from asr.tables.shards import read_shards, write_shards
 from tests.corpora import release_of, spontaneous, write_archive
-from tests.recipes import Recipe
+from tests.recipes import Recipe, corpus
 
 LONG = "އައިސް " * 40  # more ids than the decoder has positions, in the pretrained spelling
 
@@ -39,10 +39,7 @@ def leaking(tmp_path_factory):
     recipe = Recipe(
         tmp_path_factory.mktemp("leaking"),
         {
-            "download.source": "archive",
-            "download.archive": "cv.tar.gz",
-            "download.archive_sha256": None,
-            "filter.add_validated": True,
+            "corpora": {"cv": corpus("archive", add_validated=True)},
             "filter.validation_fraction": 0.25,
         },
     )
@@ -54,7 +51,9 @@ def leaking(tmp_path_factory):
 
 
 def table(recipe, name):
-    return pd.read_csv(recipe.folder / f"data/filtered/{name}.csv", keep_default_na=False)
+    """Read a table of the filter's, its ids without the corpus."""
+    rows = pd.read_csv(recipe.folder / f"data/filtered/{name}.csv", keep_default_na=False)
+    return rows.assign(id=rows.id.str.partition("/")[2])
 
 
 def metrics(recipe):
@@ -86,13 +85,15 @@ def test_each_leak_is_refused_under_its_reason_and_all_else_added(leaking):
     assert set(table(leaking, "test").id) == {clip for _, clip, _ in TEST}
     ids = read_shards(leaking.folder / "data/features")["id"][:]
     for name in ("train", "validation", "test", "dropped"):
-        assert [ids[row] for row in table(leaking, name).row] == list(table(leaking, name).id)
+        assert [ids[row] for row in table(leaking, name).row] == [
+            f"cv/{id}" for id in table(leaking, name).id
+        ]
 
 
 def test_clips_and_hours_are_counted_by_reason(leaking):
     found = metrics(leaking)
     features = read_shards(leaking.folder / "data/features").select_columns(["id", "duration_s"]).to_pandas()
-    hours = dict(zip(features.id, features.duration_s / 3600, strict=True))
+    hours = dict(zip(features.id.str.removeprefix("cv/"), features.duration_s / 3600, strict=True))
     reasons = [reason for *_, reason in REFUSED.values()]
     assert {reason: size["clips"] for reason, size in found["validated"]["refused"].items()} == {
         reason: reasons.count(reason) for reason in found["dropped"]
@@ -159,17 +160,20 @@ def test_validation_by_sentence_is_said(leaking, tmp_path):
     recipe = on(leaking, tmp_path, {"filter.validation_fraction": 0.4})
     (recipe.folder / "data/features").unlink()
     rows = read_shards(leaking.folder / "data/features")
-    renamed = ({**row, "speaker": row["speaker"].replace("s2", "s1")} for row in rows)
-    write_shards(recipe.folder / "data/features", renamed, FEATURES)
+    renamed = ({**row, "speaker": row["speaker"].replace("cv/s2", "cv/s1")} for row in rows)
+    write_shards(recipe.folder / "data/features/cv", renamed, FEATURES)
     assert "validation is held out by sentence" in recipe.run("filter")
     assert metrics(recipe)["validation_held_out_by"] == "sentence"
     assert metrics(leaking)["validation_held_out_by"] == "speaker"
     assert "held out by sentence" not in leaking.output
 
 
-def test_features_of_another_setting_are_refused(leaking, tmp_path):
-    recipe = on(leaking, tmp_path, {"filter.add_validated": False})
-    assert "filter.add_validated is False, but data/features has 12 validated rows" in recipe.fail("filter")
+def test_features_of_a_corpus_that_is_no_longer_named_are_refused(leaking, tmp_path):
+    recipe = on(leaking, tmp_path, {"corpora": {"other": corpus("archive")}})
+    assert "no data/features/other: run `dvc repro featurize@other`" in recipe.fail("filter")
+    (recipe.folder / "data/features/other").mkdir()
+    assert "`rm -r data/raw/cv data/features/cv`" in recipe.fail("filter")
+    (recipe.folder / "data/features/other").rmdir()
 
 
 def test_spontaneous_speech_with_tags_kept_and_dropped(tmp_path):
@@ -186,10 +190,7 @@ def test_spontaneous_speech_with_tags_kept_and_dropped(tmp_path):
     }
     spoken += [(speaker, clip, text, "unassigned") for clip, (speaker, text, _) in unassigned.items()]
     changes = {
-        "download.source": "archive",
-        "download.archive": "sps.tar.gz",
-        "download.archive_sha256": None,
-        "download.locale": "it",
+        "corpora": {"sps": corpus("archive", path="sps.tar.gz", locale="it")},
         "filter.validation_fraction": 0.25,
     }
     recipe = Recipe(tmp_path, changes)

@@ -3,25 +3,17 @@ from pathlib import PurePath
 
 import pytest
 
-from asr.params import FolderColumns, FolderSource
 from asr.sources import folder
 from asr.sources.files import Files
 from asr.sources.layouts import split_of
 from tests.corpora import tone
+from tests.recipes import checked_corpus
 
 A, B, C, D = "އެއް ދޭއް", 'he said "no", then; yes', '"ތިނެއް"', "ހަތަރު ފަސް ހައެއް"
 
 
-def read(root, **settings):
-    columns = dict.fromkeys(FolderColumns.model_fields)
-    settings = {
-        "path": str(root),
-        "table": None,
-        "columns": columns,
-        "tiers": None,
-        "test_fraction": 0.25,
-    } | settings
-    return list(folder.clips(FolderSource.model_validate(settings), False))
+def read(root):
+    return list(folder.clips(checked_corpus("folder", path=str(root), test_fraction=0.25)))
 
 
 def write(root, recordings, texts):
@@ -203,7 +195,10 @@ HEADED, SCP = "path,text\n", {"wav.scp": "r a.flac\n", "text": "u x\n"}
         (SCP | {"wav.scp": "r flac -c -d -s a.flac |\n"}, r"wav.scp: 'r' is the output of a command, 'flac"),
         (SCP | {"segments": "u r 1\n"}, "segments: 'u' has to have a recording, start and end"),
         (SCP | {"segments": "u r 1 x\n"}, "text, row 1: start, and end or duration: 'x' is no time"),
-        ({"a.csv": HEADED, "b.csv": HEADED}, "several tables .*a.csv, b.csv.*: set .* them by their splits"),
+        (
+            {"a.csv": HEADED, "b.csv": HEADED},
+            "several tables .*a.csv, b.csv.*: set .* name them by their splits",
+        ),
         ({"test.csv": HEADED, "b.csv": HEADED}, "several tables"),
         ({"x/test.csv": HEADED, "y/b.csv": HEADED}, "several tables"),
         ({"t.tsv": f"a\t{A}\t{B}\n"}, "names its columns, and which one .*column 2, column 3.*: add a first"),

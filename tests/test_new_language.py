@@ -5,7 +5,6 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
-import yaml
 
 from asr.commands.new_language import cli, proposal
 from asr.commands.new_language.proposal import NEWEST, find_archive, find_processor, read_lines, usable
@@ -62,13 +61,12 @@ def dhivehi(root):
 
 def test_the_release_in_corpora_is_taken(root, dhivehi):
     params = load_params(dhivehi.folder / "params.yaml")
-    assert (params.download.source, params.download.locale) == ("archive", "dv")
-    assert params.download.archive == "../../corpora/cv-corpus-1.0-dv.tar.gz"
-    assert len(params.download.archive_sha256) == 64
+    corpus = params.corpora["cv"]
+    assert (corpus.source, corpus.locale) == ("archive", "dv")
+    assert corpus.path == "../../corpora/cv-corpus-1.0-dv.tar.gz" and len(corpus.sha256) == 64
     assert params.model.language == "sinhala" and params.pretrained.name == str(MODEL)
-    assert params.pretrained.revision == yaml.safe_load(  # of a folder, the sha256 of its weights
-        (REPOSITORY / "sample/params.yaml").read_text()
-    )["pretrained"]["revision"]
+    sample = load_params(REPOSITORY / "sample/params.yaml")
+    assert params.pretrained.revision == sample.pretrained.revision  # of a folder, the sha256 of its weights
     assert params.train == load_params(REPOSITORY / "params.yaml").train
 
 
@@ -93,7 +91,7 @@ def test_nothing_that_is_there_is_overwritten(root, dhivehi):
 def test_the_recipe_runs(root, dhivehi):
     repository = Repository(root)
     repository.folder = dhivehi.folder
-    assert repository.repro("filter") == ["download", "featurize", "filter", "pretrained"]
+    assert repository.repro("filter") == ["download@cv", "featurize@cv", "filter", "pretrained"]
     assert '"ids_per_word"' in (dhivehi.folder / "metrics/filter.json").read_text()
     untracked = repository.run("git", "status", "--porcelain", "--untracked-files=all")
     assert not [line for line in untracked.splitlines() if "/data/" in line or "corpora" in line]
@@ -105,18 +103,19 @@ def test_a_language_without_a_corpus_yet(root, run, tmp_path):
     args = ["--text", str(text), "--size", "base", "--tokenizer", str(MODEL), "--out", "sorani"]
     output = run("ckb", *args)
     params = load_params(root / "sorani/params.yaml")
-    assert params.download.archive == "../corpora/cv-corpus-ckb.tar.gz"
-    assert params.download.archive_sha256 is None
+    corpus = params.corpora["cv"]
+    assert corpus.path == "../corpora/cv-corpus-ckb.tar.gz" and corpus.sha256 is None
     assert (params.pretrained.name, params.pretrained.revision) == ("openai/whisper-base", None)
-    assert params.model.language == "persian" and params.download.mdc.dataset == "to-be-set"
-    assert f"Checked on {text}, sentences: 2." in output and "Set `download.archive` in params.yaml" in output
+    assert params.model.language == "persian"
+    assert f"Checked on {text}, sentences: 2." in output and "Set `corpora.cv.path` in params.yaml" in output
     assert "`pretrained.revision` is null" in output
 
 
 def test_the_data_collective_and_a_token_of_ones_own(root, run):
     output = run("tig", "--mdc", "some-id", "--language", "am", "--tokenizer", str(MODEL))
     params = load_params(root / "recipes/tig/params.yaml")
-    assert (params.download.source, params.download.mdc.dataset) == ("mdc", "some-id")
+    corpus = params.corpora["cv"]
+    assert (corpus.source, corpus.dataset, corpus.path) == ("mdc", "some-id", "../../corpora/README.md")
     assert params.model.language == "amharic"
     assert params.pretrained == load_params(root / "params.yaml").pretrained  # the same checkpoint, pinned
     assert "Not checked: there is no text." in output

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from asr.params import load_params
-from tests.recipes import REPOSITORY, changed
+from tests.recipes import REPOSITORY, changed, corpus
 
 ROOT = REPOSITORY / "params.yaml"
 
@@ -97,15 +97,16 @@ def test_params_cannot_be_changed_by_a_stage():
 
 @pytest.mark.parametrize("name", ["corpora/me@home?token=x.tar.gz", "owner/name", "https:/x.tar"])
 def test_names_and_paths_are_taken(tmp_path, name):
-    path = write(tmp_path / "params.yaml", lambda tree: tree["download"].update(archive=name))
-    assert load_params(path).download.archive == name
+    path = write(tmp_path / "params.yaml", lambda tree: tree["corpora"]["cv13"].update(path=name))
+    assert load_params(path).corpora["cv13"].path == name
 
 
-@pytest.mark.parametrize("key", ["download.archive", "download.hub.dataset", "pretrained.name"])
+@pytest.mark.parametrize("key", ["corpora.cv13.path", "corpora.hub.dataset", "pretrained.name"])
 def test_an_address_is_refused_and_not_repeated(tmp_path, key):
     """It may have a login or a signature in it, and git keeps params.yaml."""
 
     def change(tree):
+        tree["corpora"]["hub"] = corpus("hub")
         changed(tree, {key: "https://me:s3cret-1@example.org/cv.tar.gz?sig=s3cret-2"})
 
     with pytest.raises(ValueError, match=f"{key}: an address is not accepted.*dvc get-url") as error:
@@ -120,4 +121,4 @@ def test_yaml_is_read_as_dvc_writes_it(tmp_path):
     with pytest.raises(ValueError, match="1 error\n.*lr_scheduler_type is 'off'"):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text(text)
-    assert load_params(tmp_path / "params.yaml").download.locale == "no"
+    assert load_params(tmp_path / "params.yaml").corpora["cv13"].locale == "no"

@@ -216,6 +216,8 @@ def test_two_processes_train_as_one_that_accumulates(alone, shared):
         curves = [pd.read_csv(folder / "metrics" / name) for folder in (one, two)]
         pd.testing.assert_frame_equal(*curves, rtol=1e-4)
         assert len(curves[0]) >= 3
+    heard = [json.loads((folder / "metrics/train.json").read_text())["padding"] for folder in (one, two)]
+    assert heard[0] == heard[1] and heard[0]["compared"] == 8
     weights, others = (load_file(folder / "data/trained/model.safetensors") for folder in (one, two))
     start = load_file(one / "data/pretrained/model.safetensors")
     moved = {name: (weights[name] - start[name]).abs().max() for name in start}

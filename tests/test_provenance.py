@@ -5,12 +5,20 @@ import yaml
 
 from asr import provenance
 from asr.params import Params
-from tests.recipes import REPOSITORY, changed
+from tests.recipes import REPOSITORY, changed, corpus
 
 
 def params(**changes):
     tree = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     return Params.model_validate(changed(tree, {name.replace("__", "."): v for name, v in changes.items()}))
+
+
+def corpora(*of):
+    return params(corpora={f"c{n}": one for n, one in enumerate(of)}).corpora
+
+
+def described(source, **changes):
+    return provenance.describe(corpora(corpus(source, **changes))["c0"])
 
 
 @pytest.mark.parametrize(
@@ -26,24 +34,26 @@ def params(**changes):
     ],
 )
 def test_the_language_of_a_release(locale, expected):
-    assert provenance.language_of(params(download__locale=locale).download, None) == expected
+    assert provenance.language_of(corpora(corpus("archive", locale=locale)), None) == expected
 
 
 def test_the_language_that_is_given_goes_before():
-    assert provenance.language_of(params().download, "ckb") == ("ckb", "Central Kurdish")
+    assert provenance.language_of(params().corpora, "ckb") == ("ckb", "Central Kurdish")
 
 
 @pytest.mark.parametrize("given", ["dhivehi", "Dhivehi", "xx", "d", "", "dv\nlicense: mit"])
 def test_what_is_no_language(given):
     with pytest.raises(ValueError, match="ISO 639 code"):
-        provenance.language_of(params(download__source="folder").download, given)
+        provenance.language_of(corpora(corpus("folder")), given)
 
 
-@pytest.mark.parametrize("source", ["hub", "folder"])
-def test_a_corpus_that_does_not_say_its_language(source):
-    """The locale in params.yaml is Common Voice's, and model.language may be a relative's."""
-    with pytest.raises(ValueError, match=f"download.source={source} is not recorded: give .*--language dv"):
-        provenance.language_of(params(download__source=source).download, None)
+@pytest.mark.parametrize("locales", [[None], ["dv", "si"]])
+def test_corpora_that_do_not_say_their_language(locales):
+    """`model.language` may be a relative's."""
+    of = corpora(*(corpus("folder", locale=locale) for locale in locales))
+    with pytest.raises(ValueError, match="no locale, or several: .*--language dv"):
+        provenance.language_of(of, None)
+    assert provenance.name_of_language(of) is None
 
 
 HUB = "mozilla-foundation/common_voice_"
@@ -62,40 +72,36 @@ HUB = "mozilla-foundation/common_voice_"
     ],
 )
 def test_an_archive(archive, name, hub_id):
-    corpus = provenance.corpus_of(params(download__archive=archive).download)
+    found = described("archive", path=archive, sha256="9" * 64)
     kind = "common_voice" if "-corpus" in archive else "archive"
-    assert corpus.name.startswith(name)
-    assert (corpus.hub_id, corpus.type, corpus.config) == (hub_id, hub_id or kind, "dv")
-    assert "sha256 942e0269" in corpus.detail
-    assert "home" not in str(corpus)
-    assert ("CC0" in corpus.terms) == ("-corpus" in archive)
+    assert found.name.startswith(name)
+    assert (found.hub_id, found.type, found.config) == (hub_id, hub_id or kind, "dv")
+    assert "sha256 9999" in found.detail
+    assert "home" not in str(found)
+    assert ("CC0" in found.terms) == ("-corpus" in archive)
     said = {"cv": "read speech", "sps": "spontaneous speech", "it": "speech of the same"}
-    assert corpus.speech.startswith(said[corpus.name.partition("(")[2].partition("-")[0] or "it"])
+    assert found.speech.startswith(said[found.name.partition("(")[2].partition("-")[0] or "it"])
 
 
 def test_an_archive_that_was_not_checked():
-    assert "sha256" not in provenance.corpus_of(params(download__archive_sha256=None).download).detail
+    assert "sha256" not in described("archive").detail
 
 
 def test_a_dataset_on_the_hub():
-    hub = {"hub__dataset": "google/fleurs", "hub__config": "dv_mv", "hub__revision": "a" * 40}
-    changes = {f"download__{key}": value for key, value in hub.items()}
-    corpus = provenance.corpus_of(params(download__source="hub", **changes).download)
-    assert (corpus.hub_id, corpus.type, corpus.config) == ("google/fleurs", "google/fleurs", "dv_mv")
-    assert corpus.url == "https://huggingface.co/datasets/google/fleurs" and "a" * 40 in corpus.detail
+    found = described("hub", dataset="google/fleurs", config="dv_mv", revision="a" * 40)
+    assert (found.hub_id, found.type, found.config) == ("google/fleurs", "google/fleurs", "dv_mv")
+    assert found.url == "https://huggingface.co/datasets/google/fleurs" and "a" * 40 in found.detail
 
 
 def test_recordings_of_one_s_own_do_not_tell_where_they_lie():
-    own = params(download__source="folder", download__folder__path="/home/me/island")
-    corpus = provenance.corpus_of(own.download)
-    assert "island" in corpus.name and "/home" not in str(corpus)
-    assert corpus.hub_id is None
+    found = described("folder", path="/home/me/island")
+    assert "island" in found.name and "/home" not in str(found)
+    assert found.hub_id is None
 
 
 def test_the_data_collective_s_page_is_an_address_whatever_the_dataset_is_called():
-    odd = params(download__source="mdc", download__mdc__dataset="a) [b](c/d")
-    corpus = provenance.corpus_of(odd.download)
-    assert corpus.url == "https://mozilladatacollective.com/datasets/a%29%20%5Bb%5D%28c%2Fd"
+    found = described("mdc", dataset="a) [b](c/d")
+    assert found.url == "https://mozilladatacollective.com/datasets/a%29%20%5Bb%5D%28c%2Fd"
 
 
 @pytest.mark.parametrize(

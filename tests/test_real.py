@@ -24,7 +24,7 @@ from asr.audio.log_mel import SAMPLE_RATE
 from asr.scoring.rates import error_rates
 from asr.sources import archive
 from tests.corpora import tsv, write_archive
-from tests.recipes import REPOSITORY, Recipe
+from tests.recipes import REPOSITORY, Recipe, corpus
 
 CLIPS = {"train": 40, "validation": 20, "test": 24}  # taken of each split
 
@@ -62,9 +62,7 @@ def test_a_real_model_gets_better_on_a_real_corpus(tmp_path):
     recipe.params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     recipe.set(
         {
-            "download.archive": str(small),
-            "download.archive_sha256": None,
-            "download.locale": locale(),
+            "corpora": {"real": corpus("archive", path=str(small), locale=locale())},
             "pretrained.name": str(Path(os.environ["REAL_CHECKPOINT"]).resolve()),
             "pretrained.revision": None,
             "model.language": LANGUAGES[locale()],

@@ -4,37 +4,36 @@ import pytest
 
 from asr.commands.new_language.recipe import as_yaml, changed, located, write
 from asr.params import load_params, read_yaml
-from tests.recipes import REPOSITORY
+from tests.recipes import REPOSITORY, corpus
 from tests.recipes import changed as changed_tree
 
 CHANGES = {
-    "download.locale": ("no", None),  # false in YAML 1.1
-    "download.archive_sha256": (None, "null: not checked"),
-    "download.mdc.dataset": ("an id: with a colon # and a hash", None),
     "pretrained.revision": (None, None),
     "model.language": ("haitian creole", "the nearest"),
     "train.max_steps": (7, None),
     "filter.seed": (99, None),  # train and evaluate have a seed too
 }
+KEYS = corpus("mdc", locale="no", dataset="an id: with a colon # and a hash")  # "no" is false in YAML 1.1
+CORPORA = {"cv": {key: (value, "a comment" if key == "locale" else None) for key, value in KEYS.items()}}
 
 
 def test_the_text_changes_where_it_is_asked_to_and_nowhere_else():
     root = (REPOSITORY / "params.yaml").read_text()
-    text = changed(root, CHANGES, "one\ntwo")
-    assert text.startswith("# one\n# two\n\ndownload:\n")
+    text = changed(root, CHANGES, CORPORA, "one\ntwo")
+    assert text.startswith("# one\n# two\n\ncorpora:")
     tree = changed_tree(read_yaml(root), {name: value for name, (value, _) in CHANGES.items()})
-    assert read_yaml(text) == tree
-    before, after = root.split("\n\n", 1)[1].splitlines(), text.split("\n\n", 1)[1].splitlines()
+    assert read_yaml(text) == tree | {"corpora": {"cv": KEYS}}
+    before, after = (written[written.index("\npretrained:") :].splitlines() for written in (root, text))
     different = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
     assert len(different) == len(CHANGES)
-    kept = next(line.partition("#")[2] for line in before if line.startswith("  locale:"))
-    assert f"  locale: no  #{kept}" in after
+    kept = next(line.partition("#")[2] for line in before if line.startswith("  max_steps:"))
+    assert f"  max_steps: 7  #{kept}" in after and "    locale: no  # a comment" in text.splitlines()
     assert "  language: haitian creole  # the nearest" in after
 
 
 def test_a_parameter_that_there_is_none_of():
     with pytest.raises(KeyError, match="model.langage"):
-        changed((REPOSITORY / "params.yaml").read_text(), {"model.langage": ("x", None)}, "")
+        changed((REPOSITORY / "params.yaml").read_text(), {"model.langage": ("x", None)}, CORPORA, "")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +66,7 @@ def root(tmp_path):
 
 
 def test_a_recipe_is_written(root):
-    write(root, root / "recipes/ht", CHANGES, "head")
+    write(root, root / "recipes/ht", CHANGES, CORPORA, "head")
     assert load_params(root / "recipes/ht/params.yaml").model.language == "haitian creole"
     for name in ("dvc.yaml", ".dvcignore", ".dvc/.gitignore", ".dvc/config"):
         text = (root / "recipes/ht" / name).read_text()
@@ -79,18 +78,18 @@ def test_a_folder_that_is_there_is_left_alone(root):
     (root / "ht").mkdir()
     (root / "ht/params.yaml").write_text("mine")
     with pytest.raises(FileExistsError):
-        write(root, root / "ht", CHANGES, "head")
+        write(root, root / "ht", CHANGES, CORPORA, "head")
     assert (root / "ht/params.yaml").read_text() == "mine"
 
 
 def test_outside_of_the_repository_there_is_no_code(root, tmp_path_factory):
     outside = tmp_path_factory.mktemp("elsewhere") / "ht"
     with pytest.raises(ValueError, match="is not inside"):
-        write(root, outside, CHANGES, "head")
+        write(root, outside, CHANGES, CORPORA, "head")
     assert not outside.exists()
 
 
 def test_of_a_recipe_that_is_not_valid_nothing_is_left(root):
     with pytest.raises(ValueError, match="train.max_steps is 0"):
-        write(root, root / "ht", {"train.max_steps": (0, None)}, "head")
+        write(root, root / "ht", {"train.max_steps": (0, None)}, CORPORA, "head")
     assert not (root / "ht").exists()

@@ -25,7 +25,7 @@ def rewrite(path, change):
 
 def test_a_finished_run(made):
     run = record.read(made)
-    assert run.params.train.max_steps == 700 and run.params.download.max_bad_fraction == 0.1
+    assert run.params.train.max_steps == 700 and run.params.filter.max_bad_fraction == 0.1
     assert run.commit == git(made, "rev-parse", "HEAD") and run.subfolder == "sample/"
     assert run.uncommitted == [] and run.origin is None
     assert run.model_md5 == made_up_run.folder_md5(made / "data/model")
@@ -132,11 +132,13 @@ def test_stages_that_have_run_at_different_times(recipe):
         for _, path, reader in shared:
             next(dep for dep in lock["stages"][reader]["deps"] if dep["path"] == path)["md5"] = "f" * 32
 
+        for reader, path in whole:
+            next(dep for dep in lock["stages"][reader]["deps"] if dep["path"] == path)["md5"] = "f" * 32
+
+    whole = [("train", "data/features"), ("evaluate", "data/raw")]  # of all corpora
     rewrite(recipe / "dvc.lock", change)
-    found = {
-        f"{reader} read another {path} than {writer} wrote last"
-        for writer, path, reader in shared
-    }
+    found = {f"{reader} read another {path} than {writer} wrote last" for writer, path, reader in shared}
+    found |= {"train read another data/features than filter", "evaluate read another data/raw than train"}
     assert len(found) > 10 and set(record.contradictions(recipe)) == found
 
 

@@ -20,7 +20,7 @@ def corpus(changes=()):
         for s in range(2)
         for n in range(3)
     ]
-    table = pd.DataFrame(rows).assign(duration_s=5.0, problem="")
+    table = pd.DataFrame(rows).assign(id="a/b.mp3", duration_s=5.0, problem="")
     for row, column, value in changes:
         table.loc[row, column] = value
     return table
@@ -121,7 +121,14 @@ def test_nothing_left_is_an_error_that_counts_the_reasons():
 def with_validated(table, *added):
     """Add rows of split "validated": each as the columns in which it differs from a harmless one."""
     rows = [
-        {"split": "validated", "speaker": f"v{n}", "sentence": f"more {n}", "duration_s": 5.0, "problem": ""}
+        {
+            "split": "validated",
+            "id": "a/b.mp3",
+            "speaker": f"v{n}",
+            "sentence": f"more {n}",
+            "duration_s": 5.0,
+            "problem": "",
+        }
         for n in range(len(added))
     ]
     rows = [row | change for row, change in zip(rows, added, strict=True)]
@@ -233,6 +240,28 @@ def test_validated_speakers_do_not_change_how_a_corpus_of_one_is_divided():
     rows = select_rows(more, **LIMITS)
     assert rows.iloc[: len(table)].equals(select_rows(table, **LIMITS))
     assert list(rows.reason[-3:]) == ["speaker_in_test", "", "speaker_unknown"]
+
+
+def test_speakers_are_apart_by_corpus_and_sentences_are_not():
+    """A corpus of one speaker and one of many are each divided as they would be alone."""
+    many, one = corpus(), corpus().assign(id="b/c.mp3", speaker="b/me")
+    one.sentence = one.sentence.str.replace("says", "sings")
+    one.loc[[0, 40], "sentence"] = ["t0 says 0", "s0 says 0"]  # each in test of one and in train of the other
+    rows = select_rows(pd.concat([many, one], ignore_index=True), **LIMITS)
+    of_one = rows[46:].reset_index(drop=True)
+    assert list(rows.reason[[0, 46]]) == ["sentence_in_test"] * 2
+    assert rows.reason[rows.reason != ""].size == 2
+    held_out = rows[rows.role == "validation"]
+    assert list(held_out.id.value_counts()[["a/b.mp3", "b/c.mp3"]]) == [8, 8]
+    assert set(of_one.role) == {"", "train", "validation", "test"} and set(of_one.role[40:]) == {"test"}
+    assert select_rows(one.drop(index=0), **LIMITS).role.equals(of_one.role[1:])
+
+
+def test_an_added_row_without_speaker_may_be_anyone_s_of_its_own_corpus_only():
+    other = corpus().assign(id="b/c.mp3", speaker="")
+    other.sentence += " too"
+    added = with_validated(pd.concat([corpus(), other]), {"speaker": ""}, {"speaker": "", "id": "b/d.mp3"})
+    assert list(select_rows(added, **LIMITS).reason[-2:]) == ["speaker_unknown", ""]
 
 
 @pytest.mark.parametrize(

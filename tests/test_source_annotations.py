@@ -8,10 +8,10 @@ import pytest
 import soundfile
 
 from asr.commands.transcribe.subtitles import FORMATS, Segment
-from asr.params import FolderColumns, FolderSource
 from asr.sources import cues, elan, folder, praat
 from asr.sources.tiers import Annotation
 from tests.corpora import tone
+from tests.recipes import checked_corpus
 from tests.test_audio import encoded, speechlike
 
 RATE = 16_000
@@ -79,9 +79,7 @@ def write(root, **files):
 
 
 def read(root, tiers=None, table=None):
-    columns = dict.fromkeys(FolderColumns.model_fields)
-    settings = {"path": str(root), "table": table, "columns": columns, "tiers": tiers, "test_fraction": 0.1}
-    return list(folder.clips(FolderSource.model_validate(settings), False))
+    return list(folder.clips(checked_corpus("folder", path=str(root), table=table, tiers=tiers)))
 
 
 def found(clips):
@@ -172,7 +170,7 @@ REFERENCES = [("a1", "1", "2", "A.001"), ("a2", "3", "4", "A.002")]
 )  # fmt: skip
 def test_if_it_is_not_clear_which_tiers_are_transcripts_the_user_is_asked(tmp_path, kind, data, named):
     write(tmp_path, **{f"a__{kind}": data, "a__flac": RECORDING})
-    with pytest.raises(ValueError, match="not clear which of its tiers .*Set download.folder.tiers") as error:
+    with pytest.raises(ValueError, match="not clear which of its tiers .*Set tiers") as error:
         read(tmp_path)
     assert named in str(error.value) and f"a.{kind}" in str(error.value)
 

@@ -5,6 +5,7 @@ import pytest
 
 from asr.sources import archive
 from tests.corpora import GENERATIONS, ROWS, release, release_of_generation, tone, tsv, write_archive
+from tests.recipes import checked_corpus
 
 HOME = "cv-corpus-1.0/dv"
 
@@ -16,7 +17,8 @@ def pack(path, **changes):
 
 
 def read(path, locale="dv", sha256=None, validated=False):
-    return list(archive.clips(str(path), sha256, locale, 0.25, validated))
+    changes = {"path": str(path), "sha256": sha256, "locale": locale, "add_validated": validated}
+    return list(archive.clips(checked_corpus("archive", test_fraction=0.25, **changes)))
 
 
 def test_a_release_comes_out_whole(tmp_path):
@@ -60,7 +62,7 @@ def test_an_archive_of_tables_alone_is_an_error(tmp_path):
 def test_the_locale_picks_its_folder(tmp_path):
     path = write_archive(tmp_path / "cv.tar.gz", [*release("dv")[:-1], *release("it")])
     assert [clip.id for clip in read(path, "it")] == [f"{name}.mp3" for name in "abcde"]
-    with pytest.raises(ValueError, match="folder 'fr'.* it has dv, it: set download.locale"):
+    with pytest.raises(ValueError, match="folder 'fr'.* it has dv, it: set locale"):
         read(path, "fr")
 
 
@@ -89,7 +91,7 @@ def test_without_the_switch_validated_is_not_looked_at(tmp_path):
 def test_a_release_without_validated_is_an_error_if_it_is_asked_for(tmp_path):
     path = pack(tmp_path / "cv.tar.gz", validated=None)
     assert len(read(path)) == 5
-    with pytest.raises(ValueError, match="has no validated.tsv: .*or filter.add_validated: false"):
+    with pytest.raises(ValueError, match="has no validated.tsv: .*or set add_validated to false"):
         read(path, validated=True)
 
 
@@ -169,7 +171,7 @@ def test_a_release_without_a_folder_and_paths_without_a_suffix(tmp_path, home):
     path = write_archive(tmp_path / "dv.tar.gz", release_of_generation("2", home, suffix=""))
     assert told(read(path)) == EXPECTED
     path = write_archive(tmp_path / "dv2.tar.gz", release_of_generation("5.1", home))
-    with pytest.raises(ValueError, match="is of locale 'dv': set download.locale to that"):
+    with pytest.raises(ValueError, match="is of locale 'dv': set locale to that"):
         read(path, "it")
 
 
@@ -199,14 +201,6 @@ def test_the_checksum_is_checked_and_a_mismatch_deletes_nothing(tmp_path):
     path = pack(tmp_path / "cv.tar.gz")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     assert len(read(path, sha256=found)) == 5
-    with pytest.raises(ValueError, match=f"(?s){found}.*{'0' * 64}.*download.archive_sha256"):
+    with pytest.raises(ValueError, match=f"(?s){found}.*{'0' * 64}.*sha256"):
         read(path, sha256="0" * 64)
     assert path.exists()
-
-
-def test_a_missing_archive_lists_the_ways_on(tmp_path):
-    with pytest.raises(FileNotFoundError) as error:
-        archive.clips(str(tmp_path / "none.tar.gz"), None, "dv", 0.1, False)  # before a clip is asked for
-    fetch = f"`dvc get-url https://… {tmp_path}/none.tar.gz`"
-    for way in (fetch, "MDC_API_KEY", "download.source=hub", "download.source=folder", "make sample"):
-        assert way in str(error.value)

@@ -2,9 +2,9 @@ import unicodedata
 
 import pytest
 
-from asr.params import FolderColumns, FolderSource
 from asr.sources import folder
 from tests.corpora import tone, tsv
+from tests.recipes import checked_corpus
 from tests.test_workbook import ods, xlsx
 
 HEADER = ("path", "sentence", "speaker", "split")
@@ -20,11 +20,11 @@ def write(root, rows, files=None, table="metadata.tsv"):
     return root
 
 
-def read(root, split="split", speaker="speaker", table="metadata.tsv", fraction=0.1, validated=False):
+def read(root, split="split", speaker="speaker", table="metadata.tsv", fraction=0.1, use="both"):
     columns = {"audio": "path", "sentence": "sentence", "speaker": speaker, "split": split}
     columns |= dict.fromkeys(("start", "end", "duration"))
-    params = {"path": str(root), "table": table, "columns": columns, "tiers": None, "test_fraction": fraction}
-    return list(folder.clips(FolderSource.model_validate(params), validated))
+    params = {"path": str(root), "table": table, "columns": columns, "test_fraction": fraction}
+    return list(folder.clips(checked_corpus("folder", use=use, **params)))
 
 
 @pytest.mark.parametrize("table", ["metadata.tsv", "metadata.csv", "TABLE.CSV"])
@@ -101,24 +101,16 @@ def test_no_file_at_all_is_an_error(tmp_path):
         read(write(tmp_path / "own", [("a.flac", "x", "s1", "train")], files=[]))
 
 
-def test_validated_rows_come_only_if_asked_for(tmp_path, caplog):
-    caplog.set_level("INFO")
+def test_validated_rows_come_as_such(tmp_path):
     rows = [("a.flac", "x", "s1", "validated"), ("b.flac", "y", "s2", "train"), ("c.flac", "z", "s3", "test")]
-    root = write(tmp_path / "own", rows)
-    assert [(clip.id, clip.audio) for clip in read(root)] == [
-        ("b.flac", tone(hz=201)), ("c.flac", tone(hz=202))
-    ]  # fmt: skip
-    assert "1 validated rows left out: filter.add_validated is false" in caplog.text
-    assert [(clip.id, clip.split, clip.audio) for clip in read(root, validated=True)] == [
-        ("a.flac", "validated", tone(hz=200)),
-        ("b.flac", "train", tone(hz=201)),
-        ("c.flac", "test", tone(hz=202)),
-    ]
+    clips = read(write(tmp_path / "own", rows))
+    assert [clip.split for clip in clips] == ["validated", "train", "test"]
 
 
-def test_validated_rows_take_a_split_column(tmp_path):
-    with pytest.raises(ValueError, match="has no split column: give it one"):
-        read(write(tmp_path / "own", many(["s1", "s2"])), split=None, validated=True)
+@pytest.mark.parametrize("use", ["train", "test"])
+def test_without_splits_a_corpus_for_one_use_is_not_divided(tmp_path, use):
+    root = write(tmp_path / "own", many(["s1", "s2"]))
+    assert {clip.split for clip in read(root, split=None, use=use)} == {use}
 
 
 def many(speakers):
@@ -183,18 +175,13 @@ def test_the_only_table_and_its_columns_are_found(tmp_path, caplog, name, write_
     data = write_as([header, *rows]) if write_as else tsv(*rows, header=header).replace(b"\t", b";")
     (root / name).write_bytes(data)
     (root / f"~${name}").write_bytes(b"lock")
-    clips = list(folder.clips(FolderSource.model_validate(nothing_named(root)), False))
+    clips = list(folder.clips(checked_corpus("folder", path=str(root))))
     assert [(clip.id, clip.sentence, clip.speaker, clip.split) for clip in clips] == rows
     taken = "audio is 'File Name', sentence is 'Text', speaker is 'Client ID', split is 'Subset'"
     assert f"{name}: of its columns {taken}" in caplog.text
     (root / "notes.tsv").write_bytes(b"")
-    assert len(list(folder.clips(FolderSource.model_validate(nothing_named(root)), False))) == 2
+    assert len(list(folder.clips(checked_corpus("folder", path=str(root))))) == 2
     assert "no table of clips, and left out: notes.tsv" in caplog.text
     (root / "more.tsv").write_bytes(b"file\ttext\n")
-    with pytest.raises(ValueError, match="several tables .*more.tsv.*: set download.folder.table to one"):
-        list(folder.clips(FolderSource.model_validate(nothing_named(root)), False))
-
-
-def nothing_named(root):
-    columns = dict.fromkeys(FolderColumns.model_fields)
-    return {"path": str(root), "table": None, "columns": columns, "tiers": None, "test_fraction": 0.1}
+    with pytest.raises(ValueError, match="several tables .*more.tsv.*: set table to one"):
+        list(folder.clips(checked_corpus("folder", path=str(root))))

@@ -3,10 +3,10 @@ import pyarrow.parquet as parquet
 import pytest
 from datasets import Audio, Dataset, Features, Value
 
-from asr.params import HubSource
 from asr.sources import hub
 from tests.corpora import tone
 from tests.fake_hub import COMMIT, Hub
+from tests.recipes import checked_corpus
 from tests.servers import reply
 
 SPLITS = {"train": "train", "validation": None, "test": "test", "validated": None}
@@ -48,18 +48,13 @@ def write(folder, split, rows):
 
 
 def params(folder, **changes):
-    values = {
-        "dataset": str(folder),
-        "config": None,
-        "revision": None,
-        "splits": SPLITS,
-        "columns": {"audio": "clip", "sentence": "text", "speaker": "who"},
-    }
-    return HubSource.model_validate(values | changes)
+    columns = {"audio": "clip", "sentence": "text", "speaker": "who"}
+    values = {"dataset": str(folder), "splits": SPLITS, "columns": columns}
+    return checked_corpus("hub", **values | changes)
 
 
 def test_clips_have_their_audio_as_stored_and_file_names_where_those_tell_them_apart(repository):
-    clips = list(hub.clips(params(repository), False))
+    clips = list(hub.clips(params(repository)))
     assert [(clip.id, clip.split, clip.speaker, clip.sentence) for clip in clips] == [
         ("0.flac", "train", "7", "އެކެއް"),
         ("train-00000001", "train", "7", "ދޭއް"),
@@ -72,40 +67,35 @@ def test_clips_have_their_audio_as_stored_and_file_names_where_those_tell_them_a
 def test_splits_may_be_slices_and_the_speaker_unknown(repository):
     splits = {"train": "train[:1]", "validation": "train[1:]", "test": "test[:1]", "validated": None}
     columns = {"audio": "clip", "sentence": "text", "speaker": None}
-    clips = list(hub.clips(params(repository, splits=splits, columns=columns), False))
+    clips = list(hub.clips(params(repository, splits=splits, columns=columns)))
     assert [(clip.split, clip.speaker) for clip in clips] == [("train", ""), ("validation", ""), ("test", "")]
 
 
-def test_validated_recordings_of_no_other_split_come_too_if_asked_for(repository):
+def test_validated_recordings_of_no_other_split_come_too_if_their_split_is_named(repository):
     again, other = (tone(hz=300), "renamed.flac", "ތިނެއް", 8), (tone(hz=350), "0.flac", "ފަހެއް", 9)
     write(repository, "validated", [again, other, (None, "gone.flac", "x", 9), (None, "too.flac", "y", 9)])
     splits = SPLITS | {"validated": "validated"}
-    clips = list(hub.clips(params(repository, splits=splits), True))
+    clips = list(hub.clips(params(repository, splits=splits)))
     assert [(clip.id, clip.split, clip.sentence) for clip in clips[4:]] == [
         ("validated-00000001", "validated", "ފަހެއް"),
         ("gone.flac", "validated", "x"),
         ("too.flac", "validated", "y"),
     ]
     assert clips[4].audio == tone(hz=350)
-    assert list(hub.clips(params(repository, splits=splits), False)) == clips[:4]
-
-
-def test_a_validated_split_has_to_be_named(repository):
-    with pytest.raises(ValueError, match="download.hub.splits.validated is null: name"):
-        hub.clips(params(repository), True)
+    assert list(hub.clips(params(repository))) == clips[:4]
 
 
 def test_links_alone_are_no_corpus(tmp_path):
     for split in ("train", "test"):
         write(tmp_path / "links", split, [(None, "https://example.org/0.mp3", "x", 1)])
     with pytest.raises(FileNotFoundError, match="no row of column 'clip' has audio"):
-        list(hub.clips(params(tmp_path / "links"), False))
+        list(hub.clips(params(tmp_path / "links")))
 
 
 def test_audio_is_not_decoded(tmp_path):
     for split in ("train", "test"):
         write(tmp_path / "broken", split, [(b"not even audio", "0.wav", "x", 1)])
-    assert next(hub.clips(params(tmp_path / "broken"), False)).audio == b"not even audio"
+    assert next(hub.clips(params(tmp_path / "broken"))).audio == b"not even audio"
 
 
 @pytest.fixture
@@ -116,7 +106,7 @@ def files(repository):
 
 
 def read(**changes):
-    return [clip.audio for clip in hub.clips(params("owner/name", **changes), False)]
+    return [clip.audio for clip in hub.clips(params("owner/name", **changes))]
 
 
 @pytest.mark.parametrize("revision", [None, "main", COMMIT])
@@ -132,7 +122,7 @@ def test_an_audio_folder_is_read_as_it_is(online):
     audio = {"train/train.flac": tone(hz=200), "test/test.flac": tone(hz=201)}
     online(Hub(audio | {f"{split}/metadata.csv": table for split, table in tables.items()}))
     columns = {"audio": "audio", "sentence": "text", "speaker": "who"}
-    clips = list(hub.clips(params("owner/name", columns=columns), False))
+    clips = list(hub.clips(params("owner/name", columns=columns)))
     assert [(clip.id, clip.split, clip.speaker, clip.audio) for clip in clips] == [
         (f"{split}.flac", split, "1", audio[f"{split}/{split}.flac"]) for split in ("train", "test")
     ]
@@ -158,7 +148,7 @@ def test_a_transfer_that_breaks_off_is_gone_on_with_by_the_next_run(online, file
 def test_what_is_not_on_the_hub(online, files, changes, message):
     online(Hub(files))
     with pytest.raises(FileNotFoundError, match=f"(?s){message}.*hf auth login.*make sample"):
-        hub.clips(params(changes.pop("dataset", "owner/name"), **changes), False)
+        hub.clips(params(changes.pop("dataset", "owner/name"), **changes))
 
 
 @pytest.mark.parametrize("sent", [None, "hf_another"])
@@ -180,7 +170,7 @@ def test_names_that_are_not_in_the_repository_are_listed(online, files):
         read(config="dv")
     with pytest.raises(ValueError, match=r"split 'dev'.*Should be one of \['train', 'test'\]"):
         read(splits=SPLITS | {"validation": "dev"})
-    with pytest.raises(ValueError, match="no column wav among clip, text, who: set download.hub.columns"):
+    with pytest.raises(ValueError, match="no column wav among clip, text, who: set columns"):
         read(columns={"audio": "wav", "sentence": "text", "speaker": "who"})
 
 

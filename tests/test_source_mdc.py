@@ -9,6 +9,7 @@ from datacollective.errors import DownloadError
 
 from asr.sources import mdc
 from tests.corpora import release, write_archive
+from tests.recipes import checked_corpus
 from tests.servers import Files, reply, says, serving
 
 KEY = "key-for-tests-7d1f"
@@ -61,7 +62,7 @@ def platform(tmp_path, monkeypatch):
 
 
 def read(validated=False):
-    return [clip.id for clip in mdc.clips("dv26", "dv", 0.1, validated)]
+    return [clip.id for clip in mdc.clips(checked_corpus("mdc", dataset="dv26", add_validated=validated))]
 
 
 def refuse(platform, call, status, times=1, **headers):
@@ -84,7 +85,9 @@ def test_a_release_is_downloaded_once_and_never_unpacked(platform):
 
 
 def test_validated_clips_come_too_if_asked_for(platform):
-    splits = {clip.id: clip.split for clip in mdc.clips("dv26", "dv", 0.1, True)}
+    splits = {
+        clip.id: clip.split for clip in mdc.clips(checked_corpus("mdc", dataset="dv26", add_validated=True))
+    }
     assert len(splits) == 6 and splits["f.mp3"] == "validated" and splits["a.mp3"] == "train"
 
 
@@ -155,7 +158,7 @@ def test_what_is_not_as_the_platform_has_it_is_not_taken(platform, spoil):
 def test_a_file_that_was_there_before_is_left_where_it_is(platform):
     Path("corpora").mkdir()
     Path("corpora/cv-26.tar.gz").write_bytes(b"one's own")
-    with pytest.raises(ValueError, match="not what the platform has under.*download.source=archive"):
+    with pytest.raises(ValueError, match="not what the platform has under.*source: archive"):
         read()
     assert Path("corpora/cv-26.tar.gz").read_bytes() == b"one's own"
 
@@ -177,7 +180,7 @@ def test_a_name_that_leads_elsewhere_is_refused(platform, name):
 @pytest.mark.parametrize(
     "call, status, error, message",
     [
-        ("details", 404, FileNotFoundError, "no such dataset, or removed.*download.mdc.dataset"),
+        ("details", 404, FileNotFoundError, "no such dataset, or removed.*dataset"),
         ("details", 410, FileNotFoundError, "no such dataset, or removed"),
         ("session", 401, PermissionError, "does not accept the key in MDC_API_KEY"),
         ("session", 403, PermissionError, r"(?s)Accept the dataset's terms on that page.*says 403 to \*\*\*"),

@@ -6,6 +6,7 @@ import pytest
 
 from asr.sources import archive
 from tests.corpora import release, spontaneous, tone, tsv, unpack, write_archive
+from tests.recipes import checked_corpus
 
 ROWS = [  # speaker, clip, transcription, split
     ("s1", "spontaneous-speech-it-1.mp3", "ciao [laughter] a tutti", "train"),
@@ -18,8 +19,9 @@ ROWS = [  # speaker, clip, transcription, split
 SPLITS = ["train", "validation", "test", "unassigned", "unassigned"]
 
 
-def read(path, locale="it", validated=False, sha256=None, fraction=0.25):
-    return list(archive.clips(str(path), sha256, locale, fraction, validated))
+def read(path, locale="it", validated=False, sha256=None, fraction=0.25, use="both"):
+    changes = {"path": str(path), "sha256": sha256, "locale": locale, "add_validated": validated}
+    return list(archive.clips(checked_corpus("archive", test_fraction=fraction, use=use, **changes)))
 
 
 def without(members, *names):
@@ -39,7 +41,7 @@ def test_spontaneous_speech_comes_as_it_is_less_what_nobody_has_transcribed(tmp_
 
 def test_spontaneous_speech_of_another_locale_or_split_says_so(tmp_path):
     path = write_archive(tmp_path / "sps.zip", spontaneous(ROWS))
-    with pytest.raises(ValueError, match="no ss-corpus-fr.tsv; it has it: set download.locale"):
+    with pytest.raises(ValueError, match="no ss-corpus-fr.tsv; it has it: set locale"):
         read(path, "fr")
     path = write_archive(tmp_path / "odd.zip", spontaneous([*ROWS, ("s6", "7.mp3", "x", "valid")]))
     with pytest.raises(ValueError, match="'7.mp3' is of split 'valid', which is none of train, dev, test"):
@@ -73,7 +75,7 @@ def test_an_unpacked_folder_is_read_as_its_archive(tmp_path, members, locale):
     home = next(root.rglob("*.tsv")).parent
     for folder in (root, home.parent, home):
         assert read(folder, locale) == packed
-    with pytest.raises(ValueError, match="is a folder, .* set download.archive_sha256 to null"):
+    with pytest.raises(ValueError, match="is a folder, .* set sha256 to null"):
         read(root, locale, sha256="0" * 64)
 
 

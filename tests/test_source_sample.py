@@ -6,10 +6,9 @@ from collections import Counter
 import pytest
 
 from asr.audio.decode import decode
-from asr.params import SampleSource
 from asr.sources import sample
 from asr.synthesis.thaana import to_sinhala
-from tests.recipes import REPOSITORY
+from tests.recipes import REPOSITORY, checked_corpus
 
 PARAMS = {
     "train_clips": 18, "train_voices": 12, "test_clips": 12, "test_voices": 6, "bad_clips": 2, "seed": 4
@@ -19,7 +18,7 @@ FEW = {"train_clips": 1, "train_voices": 1, "test_clips": 1, "test_voices": 1, "
 
 @pytest.fixture(scope="module")
 def corpus():
-    return list(sample.clips(SampleSource(**PARAMS)))
+    return list(sample.clips(checked_corpus("sample", **PARAMS)))
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +52,14 @@ def test_test_shares_no_voice_and_no_sentence_with_train(corpus):
 def test_a_sentence_of_test_is_drawn_again_for_train(monkeypatch):
     drawn = iter(["އެކެއް", "  އެކެއް ", "އެކެއް", "ދޭއް"])
     monkeypatch.setattr(sample, "dhivehi_phrase", lambda rng: next(drawn))
-    clips = list(sample.clips(SampleSource(**FEW)))
+    clips = list(sample.clips(checked_corpus("sample", **FEW)))
     assert [(clip.split, clip.sentence) for clip in clips] == [("test", "އެކެއް"), ("train", "ދޭއް")]
 
 
 def test_a_phrase_that_takes_too_long_is_drawn_again(monkeypatch):
     drawn = iter([" ".join(["ހަތްދިހަ"] * 12), "އެކެއް", *["ދޭއް"] * 100])
     monkeypatch.setattr(sample, "dhivehi_phrase", lambda rng: next(drawn))
-    assert next(sample.clips(SampleSource(**FEW))).sentence == "އެކެއް"
+    assert next(sample.clips(checked_corpus("sample", **FEW))).sentence == "އެކެއް"
 
 
 def test_ordinary_clips_fit_the_base_model_and_can_be_read(corpus, durations_s):
@@ -85,9 +84,9 @@ def test_there_are_bad_clips_of_each_kind(corpus, durations_s):
 def test_every_process_makes_the_same_bytes():
     # A few clips, and every voice that may speak: some of eSpeak NG's are different on each run.
     script = (
-        "import hashlib; from asr.params import SampleSource; from asr.sources import sample\n"
+        "import hashlib; from asr.sources import sample; from tests.recipes import checked_corpus\n"
         "from asr.synthesis.espeak import espeak\n"
-        f"spoken = list(sample.clips(SampleSource(**{PARAMS})))\n"
+        f"spoken = list(sample.clips(checked_corpus('sample', **{PARAMS})))\n"
         "spoken += [espeak().say('පන්සාස්', variant, 170, 50, 50).tobytes()\n"
         "           for variant in sample.TRAINING_VARIANTS + sample.TEST_VARIANTS]\n"
         "print(hashlib.sha256(repr(spoken).encode()).hexdigest())\n"
@@ -101,6 +100,6 @@ def test_every_process_makes_the_same_bytes():
 
 
 def test_another_seed_makes_another_corpus(corpus):
-    other = list(sample.clips(SampleSource(**PARAMS | {"seed": 5})))
+    other = list(sample.clips(checked_corpus("sample", **PARAMS | {"seed": 5})))
     assert [clip.sentence for clip in other] != [clip.sentence for clip in corpus]
     assert not {clip.speaker for clip in corpus} & {clip.speaker for clip in other}

@@ -84,7 +84,7 @@ def test_a_shorter_window_loads_again(tmp_path):
 
 
 @pytest.mark.parametrize(("padding", "frames"), [("longest", 200), ("max_length", 300), (None, 300)])
-def test_clips_are_padded_as_in_the_models_training(tmp_path, padding, frames):
+def test_clips_are_padded_as_the_model_says(tmp_path, padding, frames):
     model, processor = load()
     if padding:
         model.config.padding = padding

@@ -9,6 +9,7 @@ import pandas as pd
 
 from asr.evaluation.transcripts import MODELS, Transcript
 from asr.scoring.text import normalize
+from asr.tables.corpus import corpus_of
 
 # Lower edges; a part reaches up to the next one, the last is open. Fixed, so that commits compare.
 DURATION_S = (0, 2, 4, 6, 8, 10)
@@ -80,7 +81,7 @@ def wer_by(table: pd.DataFrame, part: pd.Series | np.ndarray, name: str) -> pd.D
 
 
 def wer_by_trait(table: pd.DataFrame, transcripts: list[Transcript]) -> pd.DataFrame:
-    """Compute the WER by gender, age and accent of the speaker, as far as the corpus knows them.
+    """Compute the WER by corpus, if there are several, and by gender, age and accent, as far as known.
 
     Parameters
     ----------
@@ -92,8 +93,11 @@ def wer_by_trait(table: pd.DataFrame, transcripts: list[Transcript]) -> pd.DataF
     A trait of which nothing is known has no rows.
     """
     parts = []
-    for trait in ("gender", "age", "accent"):
-        groups = [getattr(transcript, trait) for transcript in transcripts]
+    known = {trait: [getattr(heard, trait) for heard in transcripts] for trait in ("gender", "age", "accent")}
+    corpora = [corpus_of(transcript.id) for transcript in transcripts]
+    if len(set(corpora)) > 1:
+        known = {"corpus": corpora} | known
+    for trait, groups in known.items():
         if any(groups):
             rows = wer_by(table, np.array([group or "unknown" for group in groups]), "group")
             rows.insert(0, "trait", trait)

@@ -28,6 +28,10 @@ def summary(
         "",
         f"test set: {size}; pretrained → fine-tuned, with 95 % intervals:",
         *(f"  {rate.upper()}  {_rate(before, rate)} → {_rate(after, rate)}" for rate in ("wer", "cer")),
+        *(
+            f"  WER of {name}  {_rate(before['corpora'][name], 'wer')} → {_rate(rates, 'wer')}"
+            for name, rates in after.get("corpora", {}).items()
+        ),
         *(f"warning: {text}" for text in doubts),
         f"report: {report.resolve()} (open it in a browser)",
         "next: `git add . && git commit` keeps the figures; `asr demo` tries the model; after another run,"

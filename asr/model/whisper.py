@@ -104,19 +104,21 @@ def require_window(model: WhisperForConditionalGeneration, seconds: int) -> None
 def padded_frames(model: WhisperForConditionalGeneration, n_frames: int) -> int:
     """Return the frames to which a clip of `n_frames` is padded for a model.
 
-    That is the window, unless the model was trained on clips at their own length: then its configuration
-    says `padding: longest`.
+    That is the window, unless the model's configuration says `padding: longest`: then it is the clip's own
+    length and a margin.
     """
     window = window_frames(model)
     return own_frames(n_frames, window) if getattr(model.config, "padding", "") == "longest" else window
 
 
 def hears_several(model: WhisperForConditionalGeneration) -> bool:
-    """Tell whether a model knows windows of several utterances, as a published one does.
+    """Tell whether a model hears long recordings in windows of several utterances, as a published one does.
 
-    One that was trained on single utterances only says `full_window_fraction: 0` in its configuration.
+    Not if its configuration says `pieces: utterances`, or `full_window_fraction: 0`: such a model was trained
+    on single utterances only.
     """
-    return getattr(model.config, "full_window_fraction", 1.0) > 0
+    trained = getattr(model.config, "full_window_fraction", 1.0) > 0
+    return trained and getattr(model.config, "pieces", "windows") == "windows"
 
 
 def shorten_window(model: WhisperForConditionalGeneration, processor: WhisperProcessor, seconds: int) -> None:

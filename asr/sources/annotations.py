@@ -75,7 +75,7 @@ def read(root: Path, names: Names, patterns: str | list[str] | None) -> list[Row
         return []
     taken = [tier for *_, tiers in read.values() for tier in tiers]
     if not any(tier.annotations for tier in taken):
-        asked = f" that matches {', '.join(patterns)} (download.folder.tiers)" if patterns else ""
+        asked = f" that matches {', '.join(patterns)} (the corpus' tiers)" if patterns else ""
         raise ValueError(f"{root}: no tier{asked} has a text; there are {described(left) or 'none'}")
     _report(len(read), taken, left)
     several = len({tier.name for tier in taken if tier.annotations}) > 1

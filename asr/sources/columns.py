@@ -38,7 +38,7 @@ def find(
     shown = ", ".join([*filter(None, header)][:SHOWN]) + ", …" * (len(header) > SHOWN) or "none"
     found = {}
     for key, name in named.items():
-        setting = f"download.folder.columns.{key}"
+        setting = f"columns.{key}"
         columns = _columns(key, name, header)
         if len(columns) > 1:
             several = ", ".join(map(repr, columns))

@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from asr.params import FolderSource
+from asr.params import Folder
 from asr.sources.files import Files
-from asr.sources.held_out import hold_out
+from asr.sources.held_out import divide
 from asr.sources.layouts import SPLITS, read_rows, split_of
 from asr.sources.metadata import Row, clean_name
 from asr.sources.segments import Segment, count_overlapping, cut, seconds
@@ -22,19 +22,18 @@ from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 logger = logging.getLogger(__name__)
 
 
-def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
+def clips(params: Folder) -> Iterator[Clip]:
     """Yield the clips that a folder's tables or annotations list. What cannot be read has a `problem`.
 
     Whole recordings come first, in the order of their rows; then the segments, recording by recording.
 
-    Rows whose split is "validated" are left out unless `validated` is true. Where neither a column nor the
-    names of tables or folders say the split, `params.test_fraction` of the speakers are test.
+    Where neither a column nor the names of tables or folders say the split, `params.test_fraction` of the
+    speakers are test.
 
     Raises
     ------
     FileNotFoundError: no folder, neither tables nor annotations, or none of the files.
-    ValueError: several tables, an ill-formed one, unclear annotations, or no split column to say which rows
-        are validated.
+    ValueError: several tables, an ill-formed one, or annotations that are not clear.
     """
     listed, has_split = _list(params)
     if not any(each.file for each in listed):
@@ -43,19 +42,10 @@ def clips(params: FolderSource, validated: bool) -> Iterator[Clip]:
             f"none of the {len(listed)} files that are named is in {params.path} (tried {tried}): a table has"
             " to have paths relative to the folder or to itself, an annotation the name of its recording"
         )
-    if validated and not has_split:
-        raise ValueError(
-            f"filter.add_validated is true, but the table of {params.path} has no split column: give it one, with"
-            " train, validation, test or validated in every row, or set filter.add_validated to false"
-        )
     if not has_split:
-        clips = _divided([each.clip for each in listed], params.test_fraction)
+        clips = _divided([each.clip for each in listed], params)
         listed = [each._replace(clip=clip) for each, clip in zip(listed, clips, strict=True)]
-    wanted = [each for each in listed if validated or each.clip.split != "validated"]
-    if len(wanted) < len(listed):
-        left_out = len(listed) - len(wanted)
-        logger.info("%d validated rows left out: filter.add_validated is false", left_out)
-    return _with_audio(wanted)
+    return _with_audio(listed)
 
 
 class _Listed(NamedTuple):
@@ -66,7 +56,7 @@ class _Listed(NamedTuple):
     span: tuple[float, float] | None  # seconds, from and to which it is spoken in the file; None: all of it
 
 
-def _list(params: FolderSource) -> tuple[list[_Listed], bool]:
+def _list(params: Folder) -> tuple[list[_Listed], bool]:
     """Read what the folder has; return its clips, and if it says of which splits they are."""
     files, has_split = Files(Path(params.path)), False
     listed: dict[str, _Listed] = {}
@@ -121,11 +111,11 @@ def _part(span: tuple[float, float] | None) -> str:
     return f"#{span[0] * 1000:.0f}-{span[1] * 1000:.0f}" if span else ""
 
 
-def _divided(clips: list[Clip], test_fraction: float) -> list[Clip]:
-    """Take the splits that the names of folders say if all clips have one; or hold out a test set."""
+def _divided(clips: list[Clip], params: Folder) -> list[Clip]:
+    """Take the splits that folders are named by if all clips are in one; or divide as the corpus says."""
     splits = [split_of(PurePosixPath(clip.id).parent) for clip in clips]
     if not {"train", "test"} <= {*splits} or None in splits:
-        return hold_out(clips, test_fraction)
+        return divide(clips, params)
     logger.info("the splits are those of the clips' folders: %r is %s", clips[0].id, splits[0])
     return [replace(clip, split=split) for clip, split in zip(clips, splits, strict=True)]
 

@@ -5,9 +5,17 @@ import logging
 import unicodedata
 from dataclasses import replace
 
+from asr.params import Folder, Release
 from asr.tables.corpus import Clip
 
 logger = logging.getLogger(__name__)
+
+
+def divide(listed: list[Clip], corpus: Folder | Release) -> list[Clip]:
+    """Give splits to a corpus that has none: all train, all test, or a fraction test, as its `use` says."""
+    if corpus.use == "both":
+        return hold_out(listed, corpus.test_fraction)
+    return [replace(clip, split=corpus.use) for clip in listed]
 
 
 def hold_out(listed: list[Clip], fraction: float) -> list[Clip]:

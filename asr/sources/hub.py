@@ -15,31 +15,24 @@ from datasets.packaged_modules.folder_based_builder.folder_based_builder import 
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
-from asr.params import HubSource
+from asr.params import Hub
 from asr.tables.corpus import Clip
 
 
-def clips(params: HubSource, validated: bool) -> Iterator[Clip]:
+def clips(params: Hub) -> Iterator[Clip]:
     """Yield the clips of the splits in the repository's order, the audio as it is stored.
 
-    With `validated`, that split comes last, without the recordings that are in another split.
+    Those of `splits.validated` come last, without the recordings that are in another split.
 
     Raises
     ------
     FileNotFoundError: no such repository, revision or audio, or a gated repository; says what to do.
     ConnectionError: the hub cannot be reached or fails, or a transfer broke off in every try.
-    ValueError: no such configuration, split or column, no split named for `validated`, data that cannot be
-        read, or a repository that needs a script.
+    ValueError: no such configuration, split or column, data that cannot be read, or a repository that needs a
+        script.
     """
     splits = {name: split for name, split in params.splits.model_dump().items() if split is not None}
-    if validated and "validated" not in splits:
-        raise ValueError(
-            "filter.add_validated is true, but download.hub.splits.validated is null: name the repository's"
-            " split there, or set filter.add_validated to false"
-        )
-    if not validated:
-        splits.pop("validated", None)
-    where = f"download.hub.dataset {params.dataset!r} (config {params.config}, revision {params.revision})"
+    where = f"dataset {params.dataset!r} (config {params.config}, revision {params.revision})"
     with _explained(where):
         builder = load_dataset_builder(params.dataset, params.config, revision=params.revision)
     check_revision(builder, params)
@@ -51,7 +44,7 @@ def clips(params: HubSource, validated: bool) -> Iterator[Clip]:
     return _clips(params, loaded)
 
 
-def check_revision(builder: DatasetBuilder, params: HubSource) -> None:
+def check_revision(builder: DatasetBuilder, params: Hub) -> None:
     """Raise a ConnectionError unless a dataset is of the commit that was asked for.
 
     If the hub refuses or cannot be reached, `datasets` takes what is in its cache, of any commit.
@@ -59,7 +52,7 @@ def check_revision(builder: DatasetBuilder, params: HubSource) -> None:
     commit = params.revision or ""
     if re.fullmatch("[0-9a-f]{40}", commit) and builder.hash != commit and not Path(params.dataset).exists():
         raise ConnectionError(
-            f"download.hub.dataset {params.dataset!r}: the hub does not give revision {commit}, and the cache"
+            f"dataset {params.dataset!r}: the hub does not give revision {commit}, and the cache"
             f" has {builder.hash} only: look above for the reason, and run again"
         )
 
@@ -75,7 +68,7 @@ class StoredAudio(Audio):
         return {"bytes": None, "path": value} if isinstance(value, str) else value
 
 
-def _load(builder: DatasetBuilder, params: HubSource, split: str, where: str) -> Dataset:
+def _load(builder: DatasetBuilder, params: Hub, split: str, where: str) -> Dataset:
     where = f"{where}, split {split!r}"
     with _explained(where):
         dataset = builder.as_dataset(split=split)
@@ -83,8 +76,7 @@ def _load(builder: DatasetBuilder, params: HubSource, split: str, where: str) ->
     missing = [column for column in wanted if column not in dataset.column_names]
     if missing:
         raise ValueError(
-            f"{where}: no column {', '.join(missing)} among {', '.join(dataset.column_names)}:"
-            " set download.hub.columns"
+            f"{where}: no column {', '.join(missing)} among {', '.join(dataset.column_names)}: set columns"
         )
     text = dataset.features[params.columns.sentence]
     if getattr(text, "dtype", "") not in ("string", "large_string"):
@@ -111,7 +103,7 @@ def _explained(where: str) -> Iterator[None]:
             f"{where} cannot be loaded.\n  {_first_line(error)}\n"
             "  Check owner/name and revision. A gated one: accept its terms on its page, then `hf auth login`"
             " or HF_TOKEN.\n"
-            "  (Common Voice has left the hub: download.source=archive or mdc. No corpus: `make sample`.)"
+            "  (Common Voice has left the hub: source: archive or mdc. No corpus: `make sample`.)"
         ) from error
     except DatasetsError as error:  # tables that cannot be read, or other rows than the repository says
         raise ValueError(f"{where}: {_first_line(error.__cause__ or error)}") from error
@@ -120,7 +112,7 @@ def _explained(where: str) -> Iterator[None]:
             raise
         raise ValueError(
             f"{where} needs a script of its own, which is not run here: look for a copy in parquet, or use"
-            " download.source=archive, mdc or folder"
+            " source: archive, mdc or folder"
         ) from error
     except ValueError as error:  # unknown configuration or split: the message lists those there are
         raise ValueError(f"{where}: {_first_line(error)}") from error
@@ -140,7 +132,7 @@ def _no_connection(where: str, error: BaseException) -> str:
         what = "the hub cannot be reached, and the dataset is not in its cache"
     return (
         f"{where}: {what}. With a network, run again, it goes on from there; without one, use"
-        " download.source=archive or folder, or `make sample`"
+        " source: archive or folder, or `make sample`"
     )
 
 
@@ -151,7 +143,7 @@ def _refusal(error: BaseException | None) -> HfHubHTTPError | None:
     return error
 
 
-def _clips(params: HubSource, loaded: dict[str, Dataset]) -> Iterator[Clip]:
+def _clips(params: Hub, loaded: dict[str, Dataset]) -> Iterator[Clip]:
     columns, ids, recordings, with_audio = params.columns, set(), set(), 0
     for split, dataset in loaded.items():
         for index, row in enumerate(dataset):
@@ -178,8 +170,8 @@ def _clips(params: HubSource, loaded: dict[str, Dataset]) -> Iterator[Clip]:
             )
     if not with_audio:
         raise FileNotFoundError(
-            f"download.hub.dataset {params.dataset!r}: no row of column {columns.audio!r} has audio: does it"
-            " hold links only? Set download.hub.columns, or get the files and use download.source=folder"
+            f"dataset {params.dataset!r}: no row of column {columns.audio!r} has audio: does it"
+            " hold links only? Set columns, or get the files and use source: folder"
         )
 
 

@@ -25,7 +25,7 @@ SURE = (".tsv", ".csv", ".jsonl", *workbook.SUFFIXES)  # is a table, whatever is
 SHOWN = 5  # files in a message or the log
 HINT = (
     f"It takes the audio files and a table ({', '.join(SUFFIXES)}) with a row per file, or what else"
-    " docs/corpora.md lists: set download.folder.path and .table; without any, `make sample`"
+    " docs/corpora.md lists: set path and table; without any, `make sample`"
 )
 _WORD = re.compile(rf"(?<![a-z])(?:{'|'.join(SPLITS.keys() - corpus.ADDED)})(?![a-z])")
 _LIBRISPEECH = re.compile(r".*\.trans\.txt|transcripts\.txt")  # the latter in Multilingual LibriSpeech
@@ -67,7 +67,7 @@ def read_rows(
         rows = annotations.read(files.root, files.names(), tiers)
         found, read = {} if rows else dict.fromkeys(_texts(files)), _read_text
     if not found and not rows:
-        raise FileNotFoundError(f"download.folder: no table and no annotations in {files.root}. {HINT}")
+        raise FileNotFoundError(f"no table and no annotations in {files.root}. {HINT}")
     for number, row in enumerate(rows, 1):
         yield f"{files.root}, annotation {number}", ".", row
     for index, (file, split) in enumerate(found.items()):
@@ -81,9 +81,9 @@ def read_rows(
 def _named(root: Path, name: str) -> Path:
     table = root / name
     if not table.is_file():
-        raise FileNotFoundError(f"download.folder: no table {table}. {HINT}")
+        raise FileNotFoundError(f"no table {table}. {HINT}")
     if table.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"download.folder.table {name!r} has to be one of {', '.join(SUFFIXES)}")
+        raise ValueError(f"table {name!r} has to be one of {', '.join(SUFFIXES)}")
     return table
 
 
@@ -134,8 +134,8 @@ def _splits(root: Path, found: list[Path]) -> dict[Path, str | None]:
         return dict.fromkeys(found)  # one, or one in each folder
     if unclear and "train" not in splits.values():
         raise ValueError(
-            f"{root} has several tables ({_some(root, found)}): set download.folder.table to one, or name"
-            " them by their splits, train.csv and test.csv"
+            f"{root} has several tables ({_some(root, found)}): set table to one, or name them"
+            " by their splits, train.csv and test.csv"
         )
     if unclear:
         logger.warning("left out, because they say no split: %s", _some(root, unclear))

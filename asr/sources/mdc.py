@@ -12,27 +12,23 @@ from typing import TypeVar
 
 import requests
 
+from asr.params import Mdc
 from asr.runtime import disk
 from asr.runtime.secrets import redacted
-from asr.sources.archive import CORPORA
 from asr.sources.release import read_release
 from asr.tables.corpus import Clip
 
+CORPORA = Path("corpora")
 SITE = "https://mozilladatacollective.com"
-WITHOUT = "download.source=archive, hub or folder, or `make sample` for a synthetic corpus"
+WITHOUT = "a corpus with source: archive, hub or folder, or `make sample` for a synthetic one"
 WAITS_S = (1, 2, 4, 8, 16, 32)  # before another try; from the first again when a try has brought something
 FOR_A_WHILE = (408, 429, 500, 502, 503, 504)  # HTTP statuses after which another try may help
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
-def clips(dataset: str, locale: str, test_fraction: float, validated: bool) -> Iterator[Clip]:
+def clips(corpus: Mdc) -> Iterator[Clip]:
     """Download a release to corpora/ unless it is there, check it, and yield its clips.
-
-    Parameters
-    ----------
-    dataset: id or slug of the dataset
-    locale, test_fraction, validated: as `asr.sources.archive.clips` has them
 
     Raises
     ------
@@ -41,11 +37,11 @@ def clips(dataset: str, locale: str, test_fraction: float, validated: bool) -> I
     ConnectionError: no connection, or the transfer broke off, in every try; the next call goes on from there.
     ValueError: the file's size or checksum is wrong, or the client cannot read the platform's answer.
     """
-    page = f"{SITE}/datasets/{dataset}"
+    page = f"{SITE}/datasets/{corpus.dataset}"
     key = os.environ.get("MDC_API_KEY", "")
     if not key:
         raise PermissionError(
-            "download.source is mdc, but the environment has no MDC_API_KEY:\n"
+            "source is mdc, but the environment has no MDC_API_KEY:\n"
             f"  1. sign in at {SITE}, accept the terms of {page}\n"
             f"  2. make a key (your profile, API) and `export MDC_API_KEY=…`\n"
             f"  Without one: {WITHOUT}."
@@ -55,7 +51,7 @@ def clips(dataset: str, locale: str, test_fraction: float, validated: bool) -> I
     os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # or the client reads a .env file: keys come from outside
     import datacollective
 
-    details = _ask(lambda: datacollective.get_dataset_details(dataset), page, None)
+    details = _ask(lambda: datacollective.get_dataset_details(corpus.dataset), page, None)
     name = details.filename or ""
     if not name or name != Path(name).name or name.startswith("."):
         raise ValueError(f"{page}: the platform names no archive that could be stored, but {name!r}")
@@ -66,7 +62,7 @@ def clips(dataset: str, locale: str, test_fraction: float, validated: bool) -> I
         logger.info("%s to %s", page, archive)
         _ask(lambda: _transfer(details.id, part), page, part)
     check(archive, details.checksum, details.sizeBytes, fresh)
-    return read_release(archive, locale, test_fraction, validated)
+    return read_release(archive, corpus)
 
 
 def check(archive: Path, checksum: str | None, size: float | None, fresh: bool) -> None:
@@ -92,7 +88,7 @@ def check(archive: Path, checksum: str | None, size: float | None, fresh: bool) 
     if not fresh:
         raise ValueError(
             f"{archive} is not what the platform has under this name ({what}): move it away and run again, or"
-            f" use it as it is, with download.source=archive and download.archive={archive}"
+            f" use it as it is, with source: archive and path: {archive}"
         )
     damaged = archive.replace(archive.with_name(f"{archive.name}.damaged"))
     raise ValueError(
@@ -139,8 +135,7 @@ def _ask(question: Callable[[], Result], page: str, part: Path | None) -> Result
         ) from error
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{page}: no such dataset, or removed. Look up its id on {SITE}/datasets and set"
-            " download.mdc.dataset"
+            f"{page}: no such dataset, or removed. Look up its id on {SITE}/datasets and set dataset"
         ) from error
     except (RuntimeError, ValueError) as error:  # not its text, which may hold a link with a signature
         raise ValueError(

@@ -13,8 +13,9 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
+from asr.params import Release
 from asr.sources.containers import Member, members
-from asr.sources.held_out import hold_out
+from asr.sources.held_out import divide
 from asr.sources.metadata import Row, clean_name, read_release_table
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
@@ -28,17 +29,18 @@ HINT = "is it a Common Voice release?"
 logger = logging.getLogger(__name__)
 
 
-def read_release(path: Path, locale: str, test_fraction: float, validated: bool) -> Iterator[Clip]:
+def read_release(path: Path, corpus: Release) -> Iterator[Clip]:
     """Read the clips of a release, in the archive's order.
 
-    Of scripted speech these are the clips of train, dev and test. With `validated`, those of validated.tsv
-    come too; a clip that is also in one of the three tables keeps that table's split. Of spontaneous speech
-    they are all that are transcribed. A release without test clips, as delta releases are, is divided into
-    train and test by speaker. Listed clips that are not in the archive come last, without audio.
+    Of scripted speech these are the clips of train, dev and test. With `add_validated`, those of
+    validated.tsv come too; a clip that is also in one of the three tables keeps that table's split. Of
+    spontaneous speech they are all that are transcribed. A release without test clips, as delta releases
+    are, is divided into train and test by speaker. Listed clips that are not in the archive come last,
+    without audio.
     """
-    folder, missing = _list(path, locale, validated)
+    folder, missing = _list(path, corpus.locale, corpus.add_validated)
     if not any(clip.split == "test" for clip in missing.values()):
-        missing = {clip.id: clip for clip in hold_out(list(missing.values()), test_fraction)}
+        missing = {clip.id: clip for clip in divide(list(missing.values()), corpus)}
     n_listed = len(missing)
     for member in members(path):
         inside = member.name.is_relative_to(folder)
@@ -66,11 +68,11 @@ def _list(path: Path, locale: str, validated: bool) -> tuple[PurePosixPath, dict
         raise ValueError(
             f"{path}: no tables {', '.join(TABLES)} in a folder {locale!r}, and no"
             f" {SPONTANEOUS.format(locale)}; it has {', '.join(sorted(others)) or 'no release'}: set"
-            " download.locale"
+            " locale"
         )
     absent = [name for name in wanted if name not in found and name != "dev.tsv"]
     if absent and SPONTANEOUS.format(locale) not in found:
-        without = ", or filter.add_validated: false" if absent == [VALIDATED] else ""
+        without = ", or set add_validated to false" if absent == [VALIDATED] else ""
         raise ValueError(
             f"{path}: {folder.parent} has no {' and no '.join(absent)}: give a whole release{without}"
         )
@@ -128,7 +130,7 @@ def _scripted(member: Member, split: str, where: str, locale: str) -> Iterator[C
     for row in read_release_table(member.pieces(), where, COLUMNS, HINT):
         other = row.get("locale") or locale
         if not member.name.parent.name and other != locale:
-            raise ValueError(f"{where} is of locale {other!r}: set download.locale to that")
+            raise ValueError(f"{where} is of locale {other!r}: set locale to that")
         yield _clip(row, row["path"], split, row["sentence"])
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 import soundfile
 
-from asr.params import SampleSource
+from asr.params import Sample
 from asr.synthesis.phrases import dhivehi_phrase
 from asr.synthesis.thaana import to_sinhala
 from asr.synthesis.voices import TEST_VARIANTS, TRAINING_VARIANTS, Voice, draw_voice, speak
@@ -30,7 +30,7 @@ TRAINING_SPREAD = 1.8  # training voices vary more in pitch and vocal tract than
 WAITING = 64  # clips between the synthesiser and the encoders: bounds the memory
 
 
-def clips(params: SampleSource) -> Iterator[Clip]:
+def clips(params: Sample) -> Iterator[Clip]:
     """Speak the corpus: test, train, then `bad_clips` of each kind, which belong to train too.
 
     The same bytes in every process, but only from its first call: what eSpeak NG says depends a little
@@ -59,7 +59,7 @@ def encode(samples: np.ndarray, damage: str) -> bytes:
     return file.getvalue()[:BROKEN_BYTES] if damage == "broken" else file.getvalue()
 
 
-def _speak_all(params: SampleSource) -> Iterator[tuple[Clip, np.ndarray, str]]:
+def _speak_all(params: Sample) -> Iterator[tuple[Clip, np.ndarray, str]]:
     """Yield clips without id and audio, their samples at 48 kHz, and the damage to do to their files."""
     rng, noise = random.Random(params.seed), np.random.default_rng(params.seed)
     test_voices = [draw_voice(rng, TEST_VARIANTS) for _ in range(params.test_voices)]

@@ -44,7 +44,7 @@ def choose(tiers: list[Tier], patterns: list[str] | None, file: str) -> list[Tie
     if unclear or not found and any(tier.annotations for tier in tiers):
         raise ValueError(
             f"{file}: it is not clear which of its tiers hold what is said: {described(tiers)}. Set"
-            " download.folder.tiers to their names or patterns, such as [A, B] or 'tx@*'"
+            " tiers to their names or patterns, such as [A, B] or 'tx@*'"
         )
     return found
 

@@ -16,7 +16,7 @@ MAX_CLIP_BYTES = 128 * 2**20
 class Clip:
     """One recording of one sentence. What a corpus does not know is an empty string."""
 
-    id: str  # the clip's file name in its corpus; unique
+    id: str  # the clip's file name in its corpus; unique. From `download` on with `id_in`, as is `speaker`
     split: str  # one of SPLITS
     speaker: str  # opaque; Common Voice's client_id
     sentence: str
@@ -26,6 +26,16 @@ class Clip:
     audio: bytes = b""  # encoded, as the corpus has it; empty if the corpus lacks the file
     problem: str = ""  # why the source did not bring the audio, where it knows: one of `features.PROBLEMS`
     detail: str = ""  # what it found
+
+
+def id_in(corpus: str, name: str) -> str:
+    """Name a clip or a speaker of a corpus among all corpora."""
+    return f"{corpus}/{name}"
+
+
+def corpus_of(clip_id: str) -> str:
+    """Return the name of the corpus that `id_in` wrote, or "" if it wrote none."""
+    return clip_id.partition("/")[0] if "/" in clip_id else ""
 
 
 RAW_FEATURES = pa.schema(

@@ -1,5 +1,7 @@
 """Tables on disk: a folder of Arrow files, written as a stream, read memory-mapped.
 
+A folder of such folders is read as one table, in the order of their names: what holds all corpora.
+
 `datasets.save_to_disk` would do, but puts a fingerprint beside the data that changes with a comment
 in the code; these files hold the rows and nothing else, so equal rows give equal DVC hashes.
 """
@@ -102,7 +104,7 @@ def read_columns(folder: str | Path, columns: list[str]) -> pa.Table:
 
 
 def _shards(folder: str | Path) -> list[Path]:
-    files = sorted(Path(folder).glob("*.arrow"))
+    files = sorted(Path(folder).rglob("*.arrow"))
     if not files:
         raise FileNotFoundError(f"no .arrow files in {folder}: run `dvc repro` or `dvc pull`")
     return files

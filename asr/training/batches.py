@@ -169,13 +169,12 @@ class Collator:
         labels, decoder_input_ids: int64, shape = (batch, longest)
         """
         if examples[0]["frames"] is None:
-            clips, frames = self._join(examples), self.window
+            examples, frames = self.join(examples), self.window
         else:
-            clips = [(example["features"], self._spell(example["sentence"])) for example in examples]
             frames = max(example["frames"] for example in examples)
-        lengths = torch.tensor([[features.shape[1]] for features, _ in clips])
-        features = np.stack([pad(features, frames) for features, _ in clips])
-        labels = [torch.tensor(labels, dtype=torch.int64) for _, labels in clips]
+        lengths = torch.tensor([[example["features"].shape[1]] for example in examples])
+        features = np.stack([pad(example["features"], frames) for example in examples])
+        labels = [torch.tensor(self._spell(e["sentence"]), dtype=torch.int64) for e in examples]
         labels = pad_sequence(labels, batch_first=True, padding_value=NO_LOSS)
         pad_id, start_id = self.config.pad_token_id, self.config.decoder_start_token_id
         return {
@@ -189,21 +188,22 @@ class Collator:
         """Return a sentence's label ids: the prompt without the start token, text, end."""
         return self.tokenizer(sentence).input_ids[1:]  # the model puts the start token first itself
 
-    def _join(self, examples: list[dict]) -> list[tuple[np.ndarray, list[int]]]:
+    def join(self, examples: list[dict]) -> list[dict]:
         """Join clips in their order, as many as fit a window with PAUSE frames between them.
 
-        And as many as the decoder has positions for their labels.
+        And as many as the decoder has positions for their labels. Returns each window's features, sentence
+        and n_clips.
         """
-        clips, labels = [], []
+        windows: list[dict] = []
         for example in examples:
-            features, sentence = example["features"], example["sentence"]
-            if clips:
-                longer = joined([clips[-1][0], features], PAUSE)
-                text = f"{clips[-1][1]} {sentence}"
-                ids = self._spell(text)
-                if longer.shape[1] <= self.window and len(ids) <= self.config.max_target_positions:
-                    clips[-1], labels[-1] = (longer, text), ids
-                    continue
-            clips.append((features, sentence))
-            labels.append(self._spell(sentence))
-        return [(features, ids) for (features, _), ids in zip(clips, labels, strict=True)]
+            window = {"features": example["features"], "sentence": example["sentence"], "n_clips": 1}
+            if windows:
+                last = windows[-1]
+                features = joined([last["features"], example["features"]], PAUSE)
+                sentence = f"{last['sentence']} {example['sentence']}"
+                n_ids = len(self._spell(sentence))
+                if features.shape[1] <= self.window and n_ids <= self.config.max_target_positions:
+                    window = {"features": features, "sentence": sentence, "n_clips": last["n_clips"] + 1}
+                    windows.pop()
+            windows.append(window)
+        return windows

@@ -17,6 +17,11 @@ from asr.commands.card.record import MODEL, Record
 FILE = "README.md"
 SPECIAL = re.compile(r"([\\`*_\[\]<>#!|~$&])")  # within a line of Markdown, GitHub's additions and HTML
 TASK = "automatic-speech-recognition"
+RATES = {
+    "wer": "WER, case and punctuation aside, marks kept",
+    "wer_ortho": "WER, as written",
+    "cer": "CER, case and punctuation aside, marks kept",
+}
 UNKNOWN = "unknown"  # one of the hub's names of licences
 
 
@@ -33,11 +38,11 @@ def text(run: Record, language: str | None, licence: str | None, name: str | Non
     ------
     ValueError: the language is unknown, or the hub's library reads other metadata than were written.
     """
-    code, language_name = provenance.language_of(run.params.download, language)
-    corpus = provenance.corpus_of(run.params.download)
+    code, language_name = provenance.language_of(run.params.corpora, language)
+    corpora = {name: provenance.describe(corpus) for name, corpus in run.params.corpora.items()}
     base = provenance.base_of(run.params.pretrained, run.recipe)
     licence = provenance.licence_of(base, licence)
-    metadata = _metadata(run, corpus, base, code, licence, name)
+    metadata = _metadata(run, corpora, base, code, licence, name)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         trim_blocks=True,
@@ -49,7 +54,7 @@ def text(run: Record, language: str | None, licence: str | None, name: str | Non
     body = environment.get_template("model_card.md.j2").render(
         run=run,
         params=run.params,
-        corpus=corpus,
+        corpora=corpora,
         base=base,
         licence=licence,
         language=language_name,
@@ -69,7 +74,7 @@ def text(run: Record, language: str | None, licence: str | None, name: str | Non
 
 def _metadata(
     run: Record,
-    corpus: provenance.Corpus,
+    corpora: dict[str, provenance.Description],
     base: provenance.Base,
     code: str,
     licence: str | None,
@@ -80,9 +85,10 @@ def _metadata(
     `wer_whisper_basic` is left out: the hub would list it as a word error rate, which it is not in a script
     with vowel signs.
     """
-    figures = run.evaluate["finetuned"]
+    whole = run.evaluate["finetuned"]
+    tested = whole.get("corpora") or {run.test_corpora[0]: whole}
 
-    def result(metric: str, rate: str, what: str) -> EvalResult:
+    def result(corpus: provenance.Description, figures: dict, rate: str, what: str) -> EvalResult:
         low, high = (figures.get(f"{rate}_ci95_{end}") for end in ("low", "high"))
         return EvalResult(
             task_type=TASK,
@@ -92,7 +98,7 @@ def _metadata(
             dataset_config=corpus.config and plain(corpus.config),
             dataset_split="test",
             dataset_revision=corpus.revision and plain(corpus.revision),
-            metric_type=metric,
+            metric_type=rate.split("_")[0],
             metric_name=what,
             metric_value=figures[rate],
             metric_args=None if low is None else {"ci95_low": low, "ci95_high": high},
@@ -104,14 +110,15 @@ def _metadata(
         library_name="transformers",
         pipeline_tag=TASK,
         base_model=base.hub_id,
-        datasets=[corpus.hub_id] if corpus.hub_id else None,
+        datasets=[corpus.hub_id for corpus in corpora.values() if corpus.hub_id] or None,
         metrics=["wer", "cer"],
         tags=["whisper", "dvc"],
         model_name=name.split("/")[-1] if name else f"whisper-{code}",
         eval_results=[
-            result("wer", "wer", "WER, case and punctuation aside, marks kept"),
-            result("wer", "wer_ortho", "WER, as written"),
-            result("cer", "cer", "CER, case and punctuation aside, marks kept"),
+            result(corpora[key], figures, rate, what)
+            for key, figures in tested.items()
+            for rate, what in RATES.items()
+            if rate in figures
         ],
     )
 

@@ -18,14 +18,21 @@ from ruamel.yaml.error import YAMLError
 from asr.commands.compare.revisions import TABLE, read_table
 from asr.evaluation.utterance_table import has_marks
 from asr.params import Params, read_yaml
+from asr.tables.corpus import corpus_of
 
 MODEL = "data/model"
 METRICS = {name: f"metrics/{name}.json" for name in ("filter", "train", "evaluate")}
 CURVE = "metrics/validation_curve.csv"
 STAGES = (
-    *("download", "pretrained", "featurize", "filter", "train", "package"),
-    *("transcribe@pretrained", "transcribe@finetuned", "evaluate"),
+    "pretrained",
+    "filter",
+    "train",
+    "package",
+    "transcribe@pretrained",
+    "transcribe@finetuned",
+    "evaluate",
 )
+STAGES_OF_A_CORPUS = ("download", "featurize")
 # Outputs that a card describes, by stage. In the workspace they have to be as dvc.lock records them.
 DESCRIBED = {
     "filter": [METRICS["filter"]],
@@ -51,6 +58,7 @@ class Record:
     train: dict
     evaluate: dict
     curve: pd.DataFrame  # step, loss, wer, cer on the validation rows
+    test_corpora: list[str]  # names of those with a test set
     has_marks: bool  # the references of the test set are spelled with marks, such as vowel signs
     model_md5: str  # of data/model, as dvc.lock has it
     commit: str | None  # the last one that changed dvc.lock; None: dvc.lock was never committed
@@ -72,11 +80,13 @@ def read(recipe: Path) -> Record:
     if missing:
         raise FileNotFoundError(f"no {missing[0]} in {recipe}: run `dvc repro`, or `git checkout` it")
     figures = {name: json.loads((recipe / path).read_text("utf-8")) for name, path in METRICS.items()}
+    utterances = read_table(recipe, None)
     return Record(
         recipe=recipe,
         params=_params(stages),
         curve=pd.read_csv(recipe / CURVE),
-        has_marks=has_marks(read_table(recipe, None)),
+        test_corpora=sorted(set(utterances.id.map(corpus_of))),
+        has_marks=has_marks(utterances),
         model_md5=_md5s(stages, "package", "outs")[MODEL],
         commit=_git(recipe, "log", "-1", "--format=%H", "--", "dvc.lock") or None,
         uncommitted=_uncommitted(recipe),
@@ -98,11 +108,13 @@ def contradictions(recipe: Path) -> list[str]:
     """
     stages, found = _stages(recipe), []
     written = {path: (stage, md5) for stage in stages for path, md5 in _md5s(stages, stage, "outs").items()}
+    read: dict[str, tuple[str, str]] = {}  # folders of all corpora, which several stages write
     for reader in stages:
         for path, md5 in _md5s(stages, reader, "deps").items():
-            writer, expected = written.get(path, (reader, md5))
-            if md5 != expected:
-                found.append(f"{reader} read another {path} than {writer} wrote last")
+            if path in written and md5 != written[path][1]:
+                found.append(f"{reader} read another {path} than {written[path][0]} wrote last")
+            elif path.startswith("data/") and md5 != read.setdefault(path, (reader, md5))[1]:
+                found.append(f"{reader} read another {path} than {read[path][0]}")
     try:
         with Repo(str(recipe)) as repo:
             for name, paths in DESCRIBED.items():
@@ -132,10 +144,13 @@ def _stages(recipe: Path) -> dict[str, dict]:
         raise ValueError(
             f"{path} cannot be read: after a merge conflict, see docs/teams.md ({error})"
         ) from error
-    missing = [name for name in STAGES if name not in stages]
+    corpora = stages.get("evaluate", {}).get("params", {}).get("params.yaml", {}).get("corpora", {})
+    # A corpus that params.yaml no longer has stays in dvc.lock.
+    names = [f"{stage}@{corpus}" for corpus in corpora for stage in STAGES_OF_A_CORPUS] + [*STAGES]
+    missing = [name for name in names if name not in stages]
     if missing:
         raise FileNotFoundError(f"{path}: {', '.join(missing)} has not run: run `dvc repro`")
-    return stages
+    return {name: stages[name] for name in names}
 
 
 def _md5s(stages: dict[str, dict], stage: str, kind: str) -> dict[str, str]:

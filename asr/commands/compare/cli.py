@@ -24,12 +24,20 @@ def main(argv: list[str]) -> None:
     from asr.commands.compare.layout import as_markdown, as_text
     from asr.commands.compare.revisions import read_table
     from asr.params import load_params
+    from asr.tables.corpus import corpus_of
 
     params = load_params(args.recipe / "params.yaml").evaluate
     names = (args.before, args.after or "working tree")
     before, after = read_table(args.recipe, args.before), read_table(args.recipe, args.after)
     require_same_test_set(before, after)
-    changes = compare(before, after, params.bootstrap_samples, params.seed)
+    changes = {
+        rate.upper(): change
+        for rate, change in compare(before, after, params.bootstrap_samples, params.seed).items()
+    }
+    corpora = before.id.map(corpus_of)
+    for name, rows in before.groupby(corpora) if corpora.nunique() > 1 else ():
+        if rows.reference_words.any():
+            changes[f"WER of {name}"] = compare(rows, after, params.bootstrap_samples, params.seed)["wer"]
     changed = dict(zip(("Most improved", "Most worsened"), most_changed(before, after, SHOWN), strict=True))
     speakers = before.speaker[before.speaker != ""].nunique()
     heading = f"{names[0]} → {names[1]}: {len(before)} utterances, {speakers} speakers"

@@ -11,7 +11,7 @@ def changes_table(changes: dict[str, Change], names: tuple[str, str], style: str
     """Lay out the rates of both revisions and their differences."""
     rows = [
         (
-            rate.upper(),
+            rate,
             f"{change.before:.2f} %",
             f"{change.after:.2f} %",
             f"{change.after - change.before:+.2f} ({change.low:+.2f} to {change.high:+.2f})",

@@ -13,7 +13,6 @@ from asr.commands import arguments
 
 PRETRAINED = Path("data/pretrained")  # in a recipe's folder
 HOST, PORT = "127.0.0.1", 7860
-LOCALE_OF = ("archive", "mdc", "sample")  # sources whose language is download.locale
 logger = logging.getLogger("demo")
 
 
@@ -38,9 +37,9 @@ def language_tag(params: Path) -> str:
     if not params.exists():
         return ""
     from asr.params import load_params
+    from asr.provenance import locale_of
 
-    download = load_params(params).download
-    return download.locale if download.source in LOCALE_OF else ""
+    return locale_of(load_params(params).corpora) or ""
 
 
 def main(argv: list[str]) -> None:
@@ -48,7 +47,7 @@ def main(argv: list[str]) -> None:
     arguments.add_model(parser)
     what = f"another pretrained model (default: {PRETRAINED} of the recipe)"
     parser.add_argument("--pretrained", type=Path, metavar="FOLDER", help=what)
-    parser.add_argument("--lang", help="BCP 47 tag of the texts, such as dv (default: download.locale)")
+    parser.add_argument("--lang", help="BCP 47 tag of the texts, such as dv (default: the corpora's locale)")
     parser.add_argument("--port", type=int, default=PORT, help="0 for a free one (default: %(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
     args = parser.parse_args(argv)

@@ -22,7 +22,7 @@ from asr.commands.new_language.survey import survey
 from asr.model.whisper import load_processor
 from asr.params import read_yaml
 from asr.runtime.errors import CODE
-from asr.sources.archive import CORPORA
+from asr.sources.mdc import CORPORA
 
 PROCESSOR = ["*.json", "*.txt"]  # a checkpoint's files without its weights
 NEWEST = "yue"  # the only language that large-v3 and large-v3-turbo have and the others lack
@@ -82,7 +82,7 @@ def usable(ranked: Iterable[Candidate], model: str, processor: WhisperProcessor 
 
 def parameters(args: argparse.Namespace, folder: Path, commit: str | None, token: str, why: str) -> dict:
     """Return the parameters that differ from the root's recipe, with a comment; None keeps the root's."""
-    model, archive = Path(args.model), args.archive
+    model = Path(args.model)
     weights, config = model / "model.safetensors", model / "config.json"
     shorter = {}
     if config.exists():
@@ -91,17 +91,33 @@ def parameters(args: argparse.Namespace, folder: Path, commit: str | None, token
         if own_s < read_yaml((CODE / "params.yaml").read_text(encoding="utf-8"))["model"]["audio_window_s"]:
             shorter["model.audio_window_s"] = (own_s, "as the pretrained model was built")
     return shorter | {
-        "download.source": ("mdc" if args.mdc else "archive", None),
-        "download.locale": (args.locale, None),
-        "download.archive": (
-            _seen_from(folder, archive or CODE / CORPORA / f"cv-corpus-{args.locale}.tar.gz"),
-            None if archive else "to be set: path of a Common Voice release",
-        ),
-        "download.archive_sha256": (_sha256(archive) if archive else None, "null: not checked"),
-        "download.mdc.dataset": (args.mdc or "to-be-set", "id or slug on Mozilla Data Collective"),
         "pretrained.name": (_seen_from(folder, model) if model.is_dir() else args.model, None),
         "pretrained.revision": (_sha256(weights) if weights.exists() else commit, None),
         "model.language": (token, why),
+    }
+
+
+def corpus(args: argparse.Namespace, folder: Path) -> tuple[str, recipe.Block]:
+    """Return the corpus' name, and its keys with their values and comments."""
+    if args.mdc:
+        anchor = _seen_from(folder, CODE / CORPORA / "README.md")
+        source = {
+            "source": ("mdc", "Mozilla Data Collective"),
+            "path": (anchor, "of what is there, nothing here can be watched"),
+            "dataset": (args.mdc, "id or slug"),
+        }
+    else:
+        archive = args.archive or CODE / CORPORA / f"cv-corpus-{args.locale}.tar.gz"
+        source = {
+            "source": ("archive", "a Common Voice release"),
+            "path": (_seen_from(folder, archive), None if args.archive else "to be set"),
+            "sha256": (_sha256(archive) if args.archive else None, "null: not checked"),
+        }
+    return "cv", source | {
+        "use": ("both", "train | test | both"),
+        "locale": (args.locale, None),
+        "test_fraction": (0.1, "of the speakers, where a release has no test split"),
+        "add_validated": (False, "true: train on validated.tsv too, less what validation and test share"),
     }
 
 
@@ -130,7 +146,7 @@ def write(args: argparse.Namespace, folder: Path) -> str:
     cost = spelling.cost(processor.tokenizer, sentences) if processor and sentences else None
     changes = parameters(args, folder, commit or revision, token, why)
     title = f"{language.name} ({args.locale})"
-    recipe.write(CODE, folder, changes, HEAD.format(title=title))
+    recipe.write(CODE, folder, changes, dict([corpus(args, folder)]), HEAD.format(title=title))
     text = findings.page(title, {
         "Language token": findings.of_language(language, ranked, token),
         "Tokenizer": _of_tokenizer(args.archive or args.text, cost),
@@ -153,7 +169,7 @@ def _of_tokenizer(source: Path | None, cost: spelling.Cost | None) -> list[str]:
 def _next(folder: Path, args: argparse.Namespace, changes: dict) -> list[str]:
     lines = []
     if not args.archive and not args.mdc:
-        lines = ["Set `download.archive` in params.yaml to the corpus (docs/corpora.md).", ""]
+        lines = ["Set `corpora.cv.path` in params.yaml to the corpus (docs/corpora.md).", ""]
     if changes["pretrained.revision"][0] is None:
         lines = ["`pretrained.revision` is null. A commit from the model's page pins the model.", "", *lines]
     return [

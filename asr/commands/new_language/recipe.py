@@ -22,13 +22,17 @@ CONFIG = """\
 KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_]\w*):(?P<value>(?: (?! *#).*?)?)(?P<comment> +#.*)?$")
 
 
-def write(root: Path, folder: Path, changes: dict[str, tuple[object, str | None]], head: str) -> None:
+Block = dict[str, tuple[object, str | None]]  # keys, each with its value and a comment
+
+
+def write(root: Path, folder: Path, changes: Block, corpora: dict[str, Block], head: str) -> None:
     """Write a recipe; nothing is left of one that is not valid.
 
     Parameters
     ----------
     root: the repository, with the dvc.yaml and params.yaml to start from
     changes: parameters named as for `dvc exp run -S`, each with a comment, None for the one that is there
+    corpora: what stands under `corpora`, in place of the root's
     head: the comment at the top of params.yaml, without #
 
     Raises
@@ -37,7 +41,7 @@ def write(root: Path, folder: Path, changes: dict[str, tuple[object, str | None]
     ValueError: the folder is not in the repository, or a parameter is unknown or ill-typed.
     """
     pipeline = located(root, folder)
-    params = changed((root / "params.yaml").read_text(encoding="utf-8"), changes, head)
+    params = changed((root / "params.yaml").read_text(encoding="utf-8"), changes, corpora, head)
     cache = os.path.relpath(root.resolve() / ".dvc/cache", folder.resolve() / ".dvc")
     files = {
         "dvc.yaml": pipeline,
@@ -70,14 +74,19 @@ def located(root: Path, folder: Path) -> str:
     return (root / "dvc.yaml").read_text(encoding="utf-8").replace("  - code: .\n", f"  - code: {up}\n", 1)
 
 
-def changed(text: str, changes: dict[str, tuple[object, str | None]], head: str) -> str:
-    """Change values of a params.yaml in its text, so that its comments stay.
+def changed(text: str, changes: Block, corpora: dict[str, Block], head: str) -> str:
+    """Change values of a params.yaml in its text, so that its comments stay, and replace its corpora.
 
     Raises
     ------
     KeyError: a parameter that stands on no line of its own.
     """
     body = text.split("\n\n", 1)[1]
+    old = re.match(r"corpora:.*\n(?: .*\n|\n)*", body)[0]
+    new = ["corpora:  # docs/corpora.md has the keys of all sources"]
+    for name, block in corpora.items():
+        new += [f"  {name}:", *(_line("    ", key, *value) for key, value in block.items())]
+    body = body.replace(old, "\n".join([*new, "", ""]))
     lines, sections, left = [], [], dict(changes)
     for line in body.splitlines():
         found = KEY.match(line)
@@ -86,12 +95,16 @@ def changed(text: str, changes: dict[str, tuple[object, str | None]], head: str)
             sections = [*sections[:depth], found["key"]]
             if ".".join(sections) in left:
                 value, comment = left.pop(".".join(sections))
-                comment = f"  # {comment}" if comment else found["comment"] or ""
-                line = f"{found['indent']}{found['key']}: {as_yaml(value)}{comment}"
+                kept = (found["comment"] or "").removeprefix("  # ")
+                line = _line(found["indent"], found["key"], value, comment or kept)
         lines.append(line)
     if left:
         raise KeyError(f"params.yaml has no line for {', '.join(left)}")
     return "".join(f"# {line}\n" for line in head.splitlines()) + "\n" + "\n".join(lines) + "\n"
+
+
+def _line(indent: str, key: str, value: object, comment: str | None) -> str:
+    return f"{indent}{key}: {as_yaml(value)}" + (f"  # {comment}" if comment else "")
 
 
 def as_yaml(value: str | int | float | bool | None) -> str:

@@ -1,0 +1,99 @@
+"""How a trained model hears best: tried on validation clips, and written into its configuration."""
+
+import jiwer
+import numpy as np
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, transcribe
+from asr.params import Train
+from asr.scoring.rates import error_rates
+from asr.scoring.text import normalize
+from asr.training.batches import Collator, Examples
+
+CLIPS = 200  # heard in each way, at most; padded to 30 s, each takes a processor a second and more
+
+
+def choose(
+    model: WhisperForConditionalGeneration,
+    processor: WhisperProcessor,
+    validation: Examples,
+    collator: Collator,
+    params: Train,
+) -> dict[str, dict]:
+    """Compare the ways of hearing that a training leaves open; write the better ones into `model.config`.
+
+    `padding`: a model that was trained with `padding: longest` can hear clips at their own length or padded
+    to the window. `pieces`: a model that was trained on joined clips can hear a long recording in windows of
+    several utterances or one utterance at a time. If several processes train, each calls this.
+
+    Returns
+    -------
+    `better_of` for each of the two that was compared
+    """
+    clips, config, found = _spread(validation), model.config, {}
+    settings = model.eval().generation_config
+    options = DecodingOptions(
+        settings.language, settings.task, params.per_device_eval_batch_size, MAX_NEW_TOKENS, num_beams=1
+    )
+
+    def heard(clips: list[dict]) -> list[str]:
+        lengths = [clip["features"].shape[1] for clip in clips]
+        hypotheses = transcribe(model, processor, lengths, lambda number: clips[number]["features"], options)
+        return [hypothesis.text for hypothesis in hypotheses]
+
+    if params.padding == "longest":
+        ways = {}
+        for config.padding in ("longest", "max_length"):
+            ways[config.padding] = heard(clips)
+        found["padding"] = better_of(ways, [clip["sentence"] for clip in clips])
+        config.padding = found["padding"]["chosen"]
+    if params.full_window_fraction:
+        windows, single = collator.join(clips), iter(ways[config.padding] if found else heard(clips))
+        ways = {
+            "windows": heard(windows),
+            "utterances": [" ".join(next(single) for _ in range(window["n_clips"])) for window in windows],
+        }
+        found["pieces"] = better_of(ways, [window["sentence"] for window in windows])
+        config.pieces = found["pieces"]["chosen"]
+    return found
+
+
+def better_of(ways: dict[str, list[str]], references: list[str]) -> dict:
+    """Compare two ways of hearing the same: the second is chosen only if it has fewer errors.
+
+    Fewer by more than the standard error of the difference, paired by clip. So a tie goes to the first, and
+    one clip alone, such as a loop, decides nothing. Errors are of characters, because some languages write
+    no spaces.
+
+    Returns
+    -------
+    chosen: a way's name
+    compared: number of references
+    and for each way's name its `wer` and `cer`, in percent
+    """
+    first, second = ways
+    before, after = (
+        np.array([_errors(*pair) for pair in zip(references, heard, strict=True)]) for heard in ways.values()
+    )
+    fewer = before - after
+    # n differences d have the sum S and the standard error sqrt((n Σd² - S²) / (n - 1)), which S exceeds
+    # exactly if S² > Σd².
+    chosen = second if fewer.sum() > np.linalg.norm(fewer) else first
+    rates = {way: error_rates(references, heard) for way, heard in ways.items()}
+    return {
+        "chosen": chosen,
+        "compared": len(references),
+        **{way: {name: round(rates[way][name], 2) for name in ("wer", "cer")} for way in ways},
+    }
+
+
+def _errors(reference: str, hypothesis: str) -> int:
+    counted = jiwer.process_characters(normalize(reference), normalize(hypothesis))
+    return counted.substitutions + counted.deletions + counted.insertions
+
+
+def _spread(examples: Examples) -> list[dict]:
+    """Return CLIPS examples at most, from all over the corpus, with those of a speaker together."""
+    items = np.unique(np.linspace(0, len(examples) - 1, CLIPS).astype(int))
+    items = items[np.argsort(examples.speakers[items], kind="stable")]
+    return [examples[int(item), None] for item in items]
