@@ -184,12 +184,8 @@ def _is_text(file: Path, files: Files) -> bool:
 
 
 def _read_text(file: Path, files: Files, columns: Columns, log: Log) -> Iterator[Row]:
-    """Read what is spoken in the recording of the same name. The folder's name is the speaker's."""
+    """Read what is spoken in the recording of the same name. A folder is a speaker, unless named by a split."""
     lines = islice(read_lines(file_pieces(file), str(file), log), MOST_LINES)
     sentence = " ".join(filter(None, map(str.strip, lines)))
     folder = file.parent.relative_to(files.root)
-    yield {
-        "audio": file.stem,
-        "sentence": sentence,
-        "speaker": "" if split_of(PurePath(folder.name)) else folder.name,
-    }
+    yield {"audio": file.stem, "sentence": sentence, "speaker": "" if split_of(folder) else folder.name}
