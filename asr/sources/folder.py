@@ -17,7 +17,7 @@ from asr.sources.containers import file_pieces
 from asr.sources.held_out import divide
 from asr.sources.metadata import Row, clean_name
 from asr.sources.segments import Segment, count_overlapping, cut, seconds
-from asr.sources.user_table import find_table, read_table
+from asr.sources.user_table import TAKES, find_table, read_table
 from asr.tables import corpus
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
@@ -46,8 +46,9 @@ def clips(params: Folder) -> Iterator[Clip]:
         annotations.warn_of_others(root, table)
     else:
         source, hint = params.path, "an annotation has to lie beside its recording, under the same name"
-        tiers = [params.tiers] if isinstance(params.tiers, str) else params.tiers
-        rows = annotations.read(root, files(), tiers)
+        rows = annotations.read(root, files(), params.tiers)
+        if not rows:
+            raise FileNotFoundError(f"no table and no annotations in {root}. {TAKES}")
     listed, has_split = _list(root, rows, source, files)
     if not any(each.file for each in listed):
         tried = ", ".join(repr(each.clip.id) for each in listed[:3]) or "none"
