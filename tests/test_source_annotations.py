@@ -238,7 +238,9 @@ def test_a_recording_is_read_once_from_the_best_of_its_annotations(tmp_path, cap
         "އެކެއް", "from Praat", "from the subtitles", "from Audacity",
     ]  # fmt: skip
     assert "a.TextGrid is left out: a.eaf is read for 'a.flac'" in caplog.text
-    write(root, d__txt="Nothing but notes.\n")
+    write(root, b__eaf=eaf(("A", "", [("a", "1", "2", "")]), media="b.FLAC"), d__txt="Nothing but notes.\n")
+    assert "from Praat" in [clip.sentence for clip in read(root)]
+    assert "1 annotation files have no text to take: b.eaf" in caplog.text
     assert {clip.id[0] for clip in read(root)} == {"a", "b", "c"}
     write(root, t__csv="file,text\na.flac,x\nb.FLAC,y\n")
     assert [clip.id for clip in read(root)] == ["a.flac", "b.FLAC"]

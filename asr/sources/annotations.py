@@ -53,6 +53,7 @@ def read(root: Path, names: Names, patterns: str | list[str] | None) -> list[Row
     recorded = _recordings(names)
     read: dict[str, tuple[str, float, list[Tier]]] = {}  # by recording
     left: list[Tier] = []
+    empty = []  # files of which no tier that is taken has a text
     for name in find(names):
         file, media, tiers = root / name, [], None
         if file.stat().st_size > LARGEST:
@@ -70,15 +71,21 @@ def read(root: Path, names: Names, patterns: str | list[str] | None) -> list[Row
             continue  # a .txt with something else in it
         taken = choose(tiers, patterns, str(file)) if _kind(name) in (".eaf", ".textgrid") else tiers
         left += [tier for tier in tiers if all(tier is not other for other in taken)]
-        read[recording] = name, origin_s, taken
-    if not read:
-        return []
-    taken = [tier for *_, tiers in read.values() for tier in tiers]
-    if not any(tier.annotations for tier in taken):
+        if any(tier.annotations for tier in taken):
+            read[recording] = name, origin_s, taken
+        else:
+            empty.append(name)
+    if empty and not read:
         asked = f" that matches {', '.join(patterns)} (the corpus' tiers)" if patterns else ""
         raise ValueError(f"{root}: no tier{asked} has a text; there are {described(left) or 'none'}")
+    if not read:
+        return []
+    if empty:
+        some = ", ".join(empty[:SHOWN]) + ", …" * (len(empty) > SHOWN)
+        logger.warning("%d annotation files have no text to take: %s", len(empty), some)
+    taken = [tier for *_, tiers in read.values() for tier in tiers]
     _report(len(read), taken, left)
-    several = len({tier.name for tier in taken if tier.annotations}) > 1
+    several = len({tier.name for tier in taken if tier.annotations} - {""}) > 1
     return [
         {
             "audio": recording,
@@ -149,6 +156,7 @@ def _stem(name: str) -> str:
 
 
 def _report(n_recordings: int, taken: list[Tier], left: list[Tier]) -> None:
+    """Log which tiers were taken and which were not, with the number of their texts."""
     logger.info(
         "%d recordings with annotations, %d texts", n_recordings, sum(len(t.annotations) for t in taken)
     )
