@@ -99,7 +99,7 @@ class FolderColumns(Section):
 
 class Folder(Source):
     source: Literal["folder"]
-    table: str | None  # relative to the folder; null: the only one in it, or else annotations
+    table: str | None  # relative to the folder; null: what it has, a layout of docs/corpora.md
     columns: FolderColumns
     tiers: str | list[str] | None  # of annotations: names or patterns; null: those that hold transcripts
     test_fraction: Fraction

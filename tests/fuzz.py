@@ -47,7 +47,10 @@ PIECES = [
     "\x85", "=1+1", "<script>", "../", "/etc/passwd", "{", "}", "null", "NaN", "x" * 200_000, "e\u0301",
     "\U0001f600", " ",
 ]  # fmt: skip
-TEXTS = ("t.tsv", "t.csv", "t.jsonl", "i.eaf", "j.eaf", "i.TextGrid", "i.vtt", "i.srt", "i.txt")
+TEXTS = (
+    "t.tsv", "t.csv", "t.jsonl", "i.eaf", "j.eaf", "i.TextGrid", "i.vtt", "i.srt", "i.txt", "l.txt", "l.csv",
+    "l.json", "k/text", "k/wav.scp", "k/segments",
+)  # fmt: skip
 CLIP_LIMIT_S, AT_ONCE = 20, 2000
 N_MELS = 80
 
@@ -153,6 +156,14 @@ def table_seeds() -> dict[str, bytes]:
     lines = "\n".join(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) for row in rows)
     files = {"t.tsv": table, "t.csv": table.replace(b"\t", b","), "t.jsonl": lines.encode()}
     files |= {"t.xlsx": xlsx([header, *rows]), "t.ods": ods([header, *rows])}
+    texts = "".join(f"{name} {text}\n" for name, text, *_ in rows)
+    files |= {"l.txt": texts.encode(), "k/text": texts.encode()}
+    files["l.csv"] = texts.replace(".flac ", ".flac|").encode()
+    files["l.json"] = lines.replace('"path"', '"audio_filepath"').encode()
+    files["k/wav.scp"] = "".join(f"{name} /x/{name}\n" for name, *_ in rows).encode()
+    files["k/segments"] = "".join(
+        f"{name} {name} {i / 100} 0.1\n" for i, (name, *_) in enumerate(rows)
+    ).encode()
     said = [Segment(i / 10, i / 10 + 0.08, f"އެއް {i} <b>") for i in range(4)]
     files |= {f"i.{kind}": FORMATS[kind]("i.flac", said).encode() for kind in ("eaf", "srt", "vtt")}
     files["i.TextGrid"] = FORMATS["textgrid"]("", said).encode()
@@ -191,10 +202,13 @@ def _table_case(row: int) -> tuple[str, str]:
         if name[0] in "ij":
             (root / "i.flac").write_bytes(mutate(rng.choice(sounds), sounds, rng))
             data = rng.choice([data, originals[name]])
+        for other in [other for other in originals if name[0] == "k" == other[0]]:
+            (root / other).parent.mkdir(exist_ok=True)
+            (root / other).write_bytes(originals[other])
         (root / name).write_bytes(data)
         before = sorted(Path(place).rglob("*"))
         try:
-            if name[0] in "tij":
+            if name[0] in "tijkl":
                 table, columns = name if name[0] == "t" else None, dict.fromkeys(FolderColumns.model_fields)
                 clips = list(folder.clips(checked_corpus("folder", path=str(root), table=table)))
             else:

@@ -184,7 +184,7 @@ def _is_text(file: Path, files: Files) -> bool:
 
 
 def _read_text(file: Path, files: Files, columns: Columns, log: Log) -> Iterator[Row]:
-    """Read what is spoken in the recording of the same name. A folder is a speaker, unless named by a split."""
+    """Read what is spoken in the recording of the same name. A folder is a speaker, but not in a split's."""
     lines = islice(read_lines(file_pieces(file), str(file), log), MOST_LINES)
     sentence = " ".join(filter(None, map(str.strip, lines)))
     folder = file.parent.relative_to(files.root)
