@@ -1,5 +1,6 @@
 """Comparing two revisions: the arithmetic, the false alarms, and the script in a git repository."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from asr.commands.compare.comparison import Change, compare, most_changed, require_same_test_set
+from asr.commands.compare.hypotheses import read_hypotheses
 from asr.evaluation.transcripts import Transcript
 from asr.evaluation.utterance_table import utterance_table
 from asr.tables.csv_text import to_csv
@@ -218,3 +220,45 @@ def test_what_is_not_there(repository: Path, args: list[str], message: str) -> N
     assert done.returncode == 1
     assert done.stderr.startswith("compare: ") and message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mms.csv", "path,text\nclips/000-0.mp3,މާލެ\nclips/000-1.mp3,ދިވެހި ބަސް\nclips/000-2.mp3,NA\nx.mp3,y\n"),
+        ("mms.tsv", "\ufeffID\tHypothesis\n000-0\tމާލެ\n000-1\tދިވެހި ބަސް\n000-2\tNA\n"),
+        ("mms.jsonl", "".join(
+            json.dumps({"audio_filepath": f"/data/000-{n}.wav", "pred_text": text}) + "\n"
+            for n, text in enumerate(["މާލެ", "ދިވެހި ބަސް", "NA"])
+        )),
+    ],
+)  # fmt: skip
+def test_another_systems_transcripts_are_scored_by_the_same_rules(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    ours = table(REFERENCES)
+    theirs = read_hypotheses(tmp_path / name, ours)
+    same = table(["މާލެ", "ދިވެހި ބަސް", "NA"])
+    columns = [
+        "id",
+        "hypothesis_finetuned",
+        "errors_finetuned",
+        "substitutions_finetuned",
+        "char_errors_finetuned",
+    ]
+    pd.testing.assert_frame_equal(theirs[columns], same[columns], check_dtype=False)
+    assert compare(theirs, ours, 200, 1)["wer"].before == pytest.approx(100 * 6 / 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("clip,said\n000-0,x\n", "its columns are clip, said, and should have one of id, .* hypothesis"),
+        ("id,text\n000-0,x\n", "2 of 3 test clips have no transcript: 000-1, 000-2"),
+        ("id,text\n" + "".join(f"000-{n},x\n000-{n}.wav,y\n" for n in range(3)), "3 of 3 .*several .*differ"),
+        ("", "is no table in UTF-8"),
+    ],
+)
+def test_transcripts_that_do_not_fit_are_refused(tmp_path, text, says):
+    (tmp_path / "mms.csv").write_text(text)
+    with pytest.raises(ValueError, match=says):
+        read_hypotheses(tmp_path / "mms.csv", table(REFERENCES))

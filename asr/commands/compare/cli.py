@@ -3,9 +3,12 @@
     asr compare main                the working tree against main
     asr compare v1 v2 --md          two revisions, as Markdown for a pull request
     asr compare main faster-rate    an experiment, under its name in `dvc exp show`
+    asr compare --hypotheses mms.csv    another system's transcripts of the test set against the working tree
 
 It reads metrics/utterances.csv of both, which is committed, and needs neither data nor models.
 """
+
+from pathlib import Path
 
 from asr.commands import arguments
 
@@ -14,21 +17,31 @@ SHOWN = 5  # utterances that improved most, and as many that worsened most
 
 def main(argv: list[str]) -> None:
     parser = arguments.command_parser("compare", __doc__)
-    parser.add_argument("before", help="a git revision, or an experiment's name")
+    parser.add_argument("before", nargs="?", help="a git revision, or an experiment's name")
     parser.add_argument("after", nargs="?", help="another (default: the working tree)")
+    what = "instead of revisions: a .csv, .tsv or .jsonl with a clip's id or file name, and a text"
+    parser.add_argument("--hypotheses", type=Path, metavar="FILE", help=what)
     parser.add_argument("--md", action="store_true", help="write Markdown")
     arguments.add_recipe(parser)
     args = parser.parse_args(argv)
+    if bool(args.before) == bool(args.hypotheses):
+        parser.error("name either a revision or a file of --hypotheses")
 
     from asr.commands.compare.comparison import compare, most_changed, require_same_test_set
+    from asr.commands.compare.hypotheses import read_hypotheses
     from asr.commands.compare.layout import as_markdown, as_text
     from asr.commands.compare.revisions import read_table
     from asr.params import load_params
     from asr.tables.corpus import corpus_of
 
     params = load_params(args.recipe / "params.yaml").evaluate
-    names = (args.before, args.after or "working tree")
-    before, after = read_table(args.recipe, args.before), read_table(args.recipe, args.after)
+    after = read_table(args.recipe, args.after)
+    if args.hypotheses:
+        names = (args.hypotheses.name, "working tree")
+        before = read_hypotheses(args.hypotheses, after)
+    else:
+        names = (args.before, args.after or "working tree")
+        before = read_table(args.recipe, args.before)
     require_same_test_set(before, after)
     changes = {
         rate.upper(): change
