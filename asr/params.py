@@ -92,12 +92,16 @@ class FolderColumns(Section):
     sentence: str | None
     speaker: str | None
     split: str | None  # train, validation, test or validated; no such column: `test_fraction` of the speakers
+    start: str | None  # of a text in a recording that has several, in seconds or hh:mm:ss.mmm
+    end: str | None
+    duration: str | None  # instead of an end
 
 
 class Folder(Source):
     source: Literal["folder"]
-    table: str | None  # relative to the folder; null: the only one in it
+    table: str | None  # relative to the folder; null: what it has, a layout of docs/corpora.md
     columns: FolderColumns
+    tiers: str | list[str] | None  # of annotations: names or patterns; null: those that hold transcripts
     test_fraction: Fraction
 
 

@@ -20,10 +20,13 @@ import soundfile
 from datasets import Dataset
 from transformers import WhisperFeatureExtractor
 
+from asr.commands.transcribe.subtitles import FORMATS, Segment
+from asr.params import FolderColumns
 from asr.runtime import workers
 from asr.runtime.errors import _raised_by_us
 from asr.runtime.workers import Died
-from asr.sources import folder
+from asr.sources import annotations, folder
+from asr.sources.files import Files
 from asr.sources.release import read_release
 from asr.sources.user_table import read_table
 from asr.tables.features import PROBLEMS
@@ -31,6 +34,7 @@ from stages.featurize import featurize
 from tests.corpora import release, spontaneous, tone, tsv, write_archive
 from tests.recipes import checked_corpus
 from tests.test_ffmpeg import BROWSERS, made
+from tests.test_source_annotations import eaf, textgrid
 from tests.test_workbook import ods, xlsx
 
 KINDS = {
@@ -43,6 +47,10 @@ PIECES = [
     "\x85", "=1+1", "<script>", "../", "/etc/passwd", "{", "}", "null", "NaN", "x" * 200_000, "e\u0301",
     "\U0001f600", " ",
 ]  # fmt: skip
+TEXTS = (
+    "t.tsv", "t.csv", "t.jsonl", "i.eaf", "j.eaf", "i.TextGrid", "i.vtt", "i.srt", "i.txt", "l.txt", "l.csv",
+    "l.json", "k/text", "k/wav.scp", "k/segments",
+)  # fmt: skip
 CLIP_LIMIT_S, AT_ONCE = 20, 2000
 N_MELS = 80
 
@@ -79,7 +87,7 @@ def mutate(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
 def garble(text: str, rng: random.Random) -> str:
     """Damage a table as text that stays valid UTF-8: what its fields may hold."""
     for _ in range(rng.choice([1, 2, 5])):
-        at = rng.randrange(len(text))
+        at = rng.randrange(len(text) or 1)
         lines = text.split("\n")
         line = rng.choice(lines)
         match rng.randrange(4):
@@ -148,6 +156,22 @@ def table_seeds() -> dict[str, bytes]:
     lines = "\n".join(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) for row in rows)
     files = {"t.tsv": table, "t.csv": table.replace(b"\t", b","), "t.jsonl": lines.encode()}
     files |= {"t.xlsx": xlsx([header, *rows]), "t.ods": ods([header, *rows])}
+    texts = "".join(f"{name} {text}\n" for name, text, *_ in rows)
+    files |= {"l.txt": texts.encode(), "k/text": texts.encode()}
+    files["l.csv"] = texts.replace(".flac ", ".flac|").encode()
+    files["l.json"] = lines.replace('"path"', '"audio_filepath"').encode()
+    files["k/wav.scp"] = "".join(f"{name} /x/{name}\n" for name, *_ in rows).encode()
+    files["k/segments"] = "".join(
+        f"{name} {name} {i / 100} 0.1\n" for i, (name, *_) in enumerate(rows)
+    ).encode()
+    said = [Segment(i / 10, i / 10 + 0.08, f"އެއް {i} <b>") for i in range(4)]
+    files |= {f"i.{kind}": FORMATS[kind]("i.flac", said).encode() for kind in ("eaf", "srt", "vtt")}
+    files["i.TextGrid"] = FORMATS["textgrid"]("", said).encode()
+    files["i.txt"] = "".join(f"{s.start_s}\t{s.end_s}\t{s.text}\n" for s in said).encode()
+    explained = [("A", 'PARTICIPANT="P"', [("b", "1", "2", "x"), ("c", "2", "3", "y")])]
+    explained.append(("B", 'PARENT_REF="A"', [("d", "b", "z"), ("e", "d", "u")]))
+    files["j.eaf"] = eaf(*explained, media="i.flac", slots={"1": 0, "2": None, "3": 90})
+    files["j.TextGrid"] = textgrid({"A": [(0, 0.1, 'x "y"'), (0.1, 0.2, "z")]}, short=True).encode("utf-16")
     spoken = [(speaker, name, f"{text} [noise]", split) for name, text, speaker, split in rows]
     with tempfile.TemporaryDirectory() as place:
         for name in ("a.tar", "a.tar.gz", "a.zip"):
@@ -158,30 +182,35 @@ def table_seeds() -> dict[str, bytes]:
 
 def _start(seed: int, first: int) -> None:
     global _settings
-    _settings = seed, first, table_seeds()
+    _settings = seed, first, table_seeds(), list(seeds().values())
 
 
 def _table_case(row: int) -> tuple[str, str]:
-    """Read a mutated table or archive; return its kind and what became of it."""
-    seed, first, originals = _settings
+    """Read a mutated table, annotation or archive; return its kind and what became of it."""
+    seed, first, originals, sounds = _settings
     rng = random.Random(f"{seed} {first + row}")
     name = rng.choice(sorted(originals))
-    if name in ("t.tsv", "t.csv", "t.jsonl") and rng.random() < 0.7:
+    if name in TEXTS and rng.random() < 0.7:
         data = garble(originals[name].decode(), rng).encode()
     else:
         data = mutate(originals[name], list(originals.values()), rng)
     with tempfile.TemporaryDirectory() as place:
         root = Path(place) / "corpus"
         root.mkdir()
+        for recording in (*"012345", "i", "j"):
+            (root / f"{recording}.flac").write_bytes(tone())
+        if name[0] in "ij":
+            (root / "i.flac").write_bytes(mutate(rng.choice(sounds), sounds, rng))
+            data = rng.choice([data, originals[name]])
+        for other in [other for other in originals if name[0] == "k" == other[0]]:
+            (root / other).parent.mkdir(exist_ok=True)
+            (root / other).write_bytes(originals[other])
         (root / name).write_bytes(data)
-        for number in range(6):
-            (root / f"{number}.flac").write_bytes(tone(hz=200 + number))
         before = sorted(Path(place).rglob("*"))
         try:
-            if name.startswith("t."):
-                columns = {"audio": "path", "sentence": "sentence", "speaker": "speaker", "split": "split"}
-                own = checked_corpus("folder", path=str(root), table=name, columns=columns)
-                clips = list(folder.clips(own))
+            if name[0] in "tijkl":
+                table, columns = name if name[0] == "t" else None, dict.fromkeys(FolderColumns.model_fields)
+                clips = list(folder.clips(checked_corpus("folder", path=str(root), table=table)))
             else:
                 clips = list(read_release(root / name, checked_corpus("archive")))
         except (ValueError, OSError) as error:
@@ -191,6 +220,9 @@ def _table_case(row: int) -> tuple[str, str]:
         if name.startswith("t."):
             rows = read_table(lambda: [data], str(root / name), columns)
             assert {row["sentence"] for row in rows} == {clip.sentence for clip in clips}, "rows are lost"
+        if name[0] in "ij":
+            rows = annotations.read(root, Files(root).names(), None)
+            assert {row["sentence"] for row in rows} == {clip.sentence for clip in clips}, "texts are lost"
         for clip in clips:
             assert clip.problem in ("", *PROBLEMS) and bool(clip.audio) <= (not clip.problem)
             clip.id.encode(), clip.sentence.encode()

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import TypeAdapter
 
-from asr.params import Corpus
+from asr.params import Corpus, FolderColumns
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -26,8 +26,8 @@ CORPORA = {  # one of each source
         "columns": {"audio": "audio", "sentence": "sentence", "speaker": "client_id"},
     },
     "folder": {
-        "path": "own", "locale": None, "table": None, "test_fraction": 0.1,
-        "columns": {"audio": None, "sentence": None, "speaker": None, "split": None},
+        "path": "own", "locale": None, "table": None, "tiers": None, "test_fraction": 0.1,
+        "columns": dict.fromkeys(FolderColumns.model_fields),
     },
     "sample": {
         "path": "../asr/synthesis", "locale": "dv", "train_clips": 40, "train_voices": 10, "test_clips": 6,

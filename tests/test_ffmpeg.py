@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from asr.audio.decode import decode, resample
+from asr.audio.decode import decode, open_sound, resample
 from asr.commands.transcribe import recordings
 
 SECONDS = 12
@@ -164,6 +164,13 @@ def test_an_index_that_a_file_only_promises_takes_no_memory(tmp_path):
     command = [sys.executable, "-c", script, tmp_path / "bomb.m4a"]
     kilobytes = int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     assert kilobytes < 400_000
+
+
+def test_a_file_that_points_to_before_its_beginning_is_damaged(tmp_path):
+    sound = made("wma", 1)
+    (tmp_path / "a.wma").write_bytes(sound[:39] + b"\xff" * 8 + sound[47:])  # the length of an object
+    with (tmp_path / "a.wma").open("rb") as file, pytest.raises(ValueError, match="Format not recognised"):
+        open_sound(file)
 
 
 def test_a_long_recording_is_not_held():

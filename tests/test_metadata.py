@@ -87,7 +87,7 @@ def test_a_named_column_is_that_one_and_another_case_is_no_other():
 def test_a_windows_table_is_read_and_that_is_said_once(caplog):
     data = "path;text\na.wav;ok\nb.wav;déjà vu\nc.wav;œuf – 5 €\n".encode("cp1252")
     assert [row["sentence"] for row in table(data, "t.csv")] == ["ok", "déjà vu", "œuf – 5 €"]
-    said = "t.csv, line 3 is not UTF-8, so the table is read as Windows-1252: 'b.wav;déjà vu'"
+    said = "t.csv, line 3 is not UTF-8, so it is read as Windows-1252: 'b.wav;déjà vu'"
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [said]
     for name in ("t.tsv", "t.jsonl"):
         caplog.clear()

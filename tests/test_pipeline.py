@@ -24,7 +24,7 @@ IMPORTS = {
     "scoring": set(),
     "model": {"audio"},
     "synthesis": set(),
-    "sources": {"tables", "synthesis"},
+    "sources": {"audio", "tables", "synthesis"},
     "selection": {"tables", "scoring"},
     "decoding": {"audio", "model"},
     "training": {"audio", "decoding", "model", "scoring", "tables"},

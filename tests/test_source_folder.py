@@ -22,6 +22,7 @@ def write(root, rows, files=None, table="metadata.tsv"):
 
 def read(root, split="split", speaker="speaker", table="metadata.tsv", fraction=0.1, use="both"):
     columns = {"audio": "path", "sentence": "sentence", "speaker": speaker, "split": split}
+    columns |= dict.fromkeys(("start", "end", "duration"))
     params = {"path": str(root), "table": table, "columns": columns, "test_fraction": fraction}
     return list(folder.clips(checked_corpus("folder", use=use, **params)))
 
@@ -94,7 +95,9 @@ def test_a_missing_file_comes_without_audio(tmp_path, caplog):
 
 
 def test_no_file_at_all_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none of its 1 files is in .* \(tried 'a.flac'\)"):
+    with pytest.raises(
+        FileNotFoundError, match=r"none of the 1 files that are named is in .* \(tried 'a.flac'\)"
+    ):
         read(write(tmp_path / "own", [("a.flac", "x", "s1", "train")], files=[]))
 
 
@@ -156,7 +159,9 @@ def test_mistakes_in_the_table_are_located(tmp_path):
     with pytest.raises(FileNotFoundError, match="no table .*other.tsv.*make sample"):
         read(root, table="other.tsv")
     (root / "table.doc").write_bytes(b"PK")
-    with pytest.raises(ValueError, match="'table.doc' has to be one of .tsv, .csv, .jsonl, .xlsx, .ods"):
+    with pytest.raises(
+        ValueError, match="'table.doc' has to be one of .tsv, .csv, .txt, .jsonl, .json, .xlsx"
+    ):
         read(root, table="table.doc")
 
 
@@ -174,6 +179,9 @@ def test_the_only_table_and_its_columns_are_found(tmp_path, caplog, name, write_
     assert [(clip.id, clip.sentence, clip.speaker, clip.split) for clip in clips] == rows
     taken = "audio is 'File Name', sentence is 'Text', speaker is 'Client ID', split is 'Subset'"
     assert f"{name}: of its columns {taken}" in caplog.text
-    (root / "more.tsv").write_bytes(b"")
+    (root / "notes.tsv").write_bytes(b"")
+    assert len(list(folder.clips(checked_corpus("folder", path=str(root))))) == 2
+    assert "no table of clips, and left out: notes.tsv" in caplog.text
+    (root / "more.tsv").write_bytes(b"file\ttext\n")
     with pytest.raises(ValueError, match="several tables .*more.tsv.*: set table to one"):
         list(folder.clips(checked_corpus("folder", path=str(root))))

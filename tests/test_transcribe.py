@@ -19,8 +19,9 @@ from asr.commands.transcribe.pieces import Piece
 from asr.commands.transcribe.subtitles import Segment
 from asr.commands.transcribe.transcriber import Transcriber, transcripts
 from asr.decoding import Hypothesis
+from asr.sources.folder import clips as corpus_clips
 from asr.tables.shards import read_shards
-from tests.recipes import REPOSITORY, Recipe
+from tests.recipes import REPOSITORY, Recipe, checked_corpus
 from tests.test_audio import encoded, speechlike
 
 BASE = REPOSITORY / "sample/base"
@@ -253,6 +254,15 @@ def test_names_and_terminals_that_are_not_utf_8(transcribe, spoken, tmp_path, ki
     transcribe(odd.name, "--format", kind, "--out", "heard")
     written = tmp_path / "heard" / os.fsdecode(f"b\udcff.{kind}")
     assert written.read_bytes().decode(errors="surrogateescape") in output.replace(f"{odd.name}: ", "")
+
+
+def test_a_tier_for_elan_comes_back_as_training_data(transcribe, spoken, tmp_path):
+    transcribe("spoken.wav", "--format", "eaf", "--out", "for/elan")
+    assert 'RELATIVE_MEDIA_URL="../../spoken.wav"' in (tmp_path / "for/elan/spoken.eaf").read_text()
+    clips = list(corpus_clips(checked_corpus("folder", path=str(tmp_path))))
+    assert all(clip.audio and re.search("[\u0d80-\u0dff]", clip.sentence) for clip in clips)
+    starts = [int(re.fullmatch(r"spoken\.wav#(\d+)-\d+", clip.id)[1]) for clip in clips]
+    assert starts == [0, 2950, 5950, 8950]  # of four utterances
 
 
 def test_what_somebody_has_corrected_is_replaced_only_if_that_is_asked_for(transcribe, spoken, tmp_path):

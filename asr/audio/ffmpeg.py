@@ -35,7 +35,7 @@ class FFmpegFile:
         file.seek(0)
         try:
             self._container = av.open(file, options={"format_whitelist": FORMATS})
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:  # OSError: it seeks to before the beginning
             raise RuntimeError(error.strerror) from error
         stream = self._container.streams.best("audio")
         if not stream or not stream.codec_context or not stream.rate or not stream.channels:
@@ -95,7 +95,7 @@ class FFmpegFile:
                         resampler = av.AudioResampler("fltp", self._stream.layout, self.samplerate)
                     for part in resampler.resample(frame):
                         yield part.to_ndarray().T
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:
             raise RuntimeError(error.strerror) from error
         self.missing = "its last packet is not whole" if broken else self._cut_off(end)
 

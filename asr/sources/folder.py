@@ -1,71 +1,89 @@
-"""One's own recordings: audio files in a folder, and a table that says what is spoken in each."""
+"""One's own recordings: audio files in a folder, and what is spoken in each, as `layouts` finds it there."""
 
+import hashlib
 import logging
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache, partial
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from asr.params import Folder
-from asr.sources.containers import file_pieces
+from asr.sources.files import Files
 from asr.sources.held_out import divide
-from asr.sources.metadata import clean_name
-from asr.sources.user_table import find_table, read_table
-from asr.tables import corpus
+from asr.sources.layouts import SPLITS, read_rows, split_of
+from asr.sources.metadata import Row, clean_name
+from asr.sources.segments import Segment, count_overlapping, cut, seconds
 from asr.tables.corpus import MAX_CLIP_BYTES, Clip
 
-SPLITS = {name: name for name in corpus.SPLITS} | {"dev": "validation"}
 logger = logging.getLogger(__name__)
 
 
 def clips(params: Folder) -> Iterator[Clip]:
-    """Yield the clips that the table lists, in its order. A clip that cannot be read has a `problem`.
+    """Yield the clips that a folder's tables or annotations list. What cannot be read has a `problem`.
 
-    Without a split column, `params.test_fraction` of the speakers are test.
+    Whole recordings come first, in the order of their rows; then the segments, recording by recording.
+
+    Where neither a column nor the names of tables or folders say the split, `params.test_fraction` of the
+    speakers are test.
 
     Raises
     ------
-    FileNotFoundError: no folder, no table, or none of the files.
-    ValueError: several tables, or an ill-formed one.
+    FileNotFoundError: no folder, neither tables nor annotations, or none of the files.
+    ValueError: several tables, an ill-formed one, or annotations that are not clear.
     """
-    table = find_table(Path(params.path), params.table)
-    listed, files, has_split = _list(params, table)
-    if not any(files):
-        tried = ", ".join(repr(clip.id) for clip in listed[:3]) or "none"
+    listed, has_split = _list(params)
+    if not any(each.file for each in listed):
+        tried = ", ".join(repr(each.clip.id) for each in listed[:3]) or "none"
         raise FileNotFoundError(
-            f"{table}: none of its {len(files)} files is in {params.path} (tried {tried}): the column of"
-            " files has to hold paths relative to the folder"
+            f"none of the {len(listed)} files that are named is in {params.path} (tried {tried}): a table has"
+            " to have paths relative to the folder or to itself, an annotation the name of its recording"
         )
     if not has_split:
-        listed = divide(listed, params)
-    return _with_audio(listed, files)
+        clips = _divided([each.clip for each in listed], params)
+        listed = [each._replace(clip=clip) for each, clip in zip(listed, clips, strict=True)]
+    return _with_audio(listed)
 
 
-def _list(params: Folder, table: Path) -> tuple[list[Clip], list[str], bool]:
-    """Read the table; return its clips, each one's path, "" if it has a problem, and if there are splits."""
-    root, has_split = Path(params.path).resolve(), False
-    files = cache(partial(_by_spelling, root))
-    listed: dict[str, tuple[Clip, str]] = {}
+class _Listed(NamedTuple):
+    """A clip before its audio is read."""
+
+    clip: Clip
+    file: str  # path; "" if the clip has a problem
+    span: tuple[float, float] | None  # seconds, from and to which it is spoken in the file; None: all of it
+
+
+def _list(params: Folder) -> tuple[list[_Listed], bool]:
+    """Read what the folder has; return its clips, and if it says of which splits they are."""
+    files, has_split = Files(Path(params.path)), False
+    listed: dict[str, _Listed] = {}
     again, respelled = 0, []
-    rows = read_table(partial(file_pieces, table), str(table), params.columns.model_dump())
-    for number, row in enumerate(rows, 1):
-        where, has_split = f"{table}, row {number}", "split" in row
-        name = row["audio"]
-        file = _find(root, name, files)
-        inside = clean_name(file.relative_to(root).as_posix()) if isinstance(file, Path) else ""
-        if inside and inside != clean_name(name) and not Path(name).is_absolute():
-            respelled.append(f"{name!r} is {inside!r}")
+    find = lru_cache(files.find)  # many rows may be of one recording
+    rows = read_rows(files, params.table, params.columns.model_dump(), params.tiers)
+    for number, (where, home, row) in enumerate(rows, 1):
+        has_split |= "split" in row
+        span = _span(row, where)
+        path, problem = find(row["audio"], home)
+        inside, file = clean_name(path), path and os.path.join(files.root, path)
+        named = row["audio"] and clean_name(os.path.join(home, row["audio"]))
+        if inside and inside != named and not named.startswith(str(files.root)):
+            respelled.append(f"{named!r} is {inside!r}")
         clip = Clip(
-            id=inside or clean_name(name) or f"row {number}",
-            split=_split(row["split"], where) if has_split else "train",
+            id=(inside or named or f"row {number}") + _part(span),
+            split=_split(row["split"], where) if "split" in row else "train",
             speaker=sys.intern(row.get("speaker", "")),
             sentence=row["sentence"],
-            problem="" if inside else file,
+            gender=sys.intern(row.get("gender", "")),
+            problem=problem,
         )
-        same, _ = listed.setdefault(clip.id, (clip, str(file) if inside else ""))
+        same = listed.setdefault(clip.id, _Listed(clip, file, span)).clip
+        if span and same != clip and same.split == clip.split:  # two speak at once
+            spoken = hashlib.sha256(f"{clip.speaker}\t{clip.sentence}".encode()).hexdigest()
+            clip = replace(clip, id=f"{clip.id}-{spoken[:8]}")
+            same = listed.setdefault(clip.id, _Listed(clip, file, span)).clip
         if same != clip:
             raise ValueError(f"{where}: {clip.id!r} is in an earlier row too, and they differ: remove one")
         again += same is not clip
@@ -73,14 +91,49 @@ def _list(params: Folder, table: Path) -> tuple[list[Clip], list[str], bool]:
         logger.warning("%d rows that repeat another one are left out", again)
     if respelled:
         logger.info("%d files are spelled otherwise in the table: %s, …", len(respelled), respelled[0])
-    return [clip for clip, _ in listed.values()], [file for _, file in listed.values()], has_split
+    return list(listed.values()), has_split
 
 
-def _with_audio(listed: list[Clip], files: list[str]) -> Iterator[Clip]:
-    if not all(files):
-        logger.warning("%d of %d listed files cannot be read", files.count(""), len(files))
-    for clip, file in zip(listed, files, strict=True):
-        yield _read(clip, Path(file)) if file else clip
+def _span(row: Row, where: str) -> tuple[float, float] | None:
+    """Return the seconds from and to which a row's text is spoken; None: in all of the recording."""
+    if not row.get("start"):
+        return None
+    try:
+        start_s = seconds(row["start"])
+        if row.get("end"):
+            return start_s, seconds(row["end"])
+        return start_s, start_s + seconds(row.get("duration", ""))
+    except ValueError as error:
+        raise ValueError(f"{where}: start, and end or duration: {error}") from error
+
+
+def _part(span: tuple[float, float] | None) -> str:
+    return f"#{span[0] * 1000:.0f}-{span[1] * 1000:.0f}" if span else ""
+
+
+def _divided(clips: list[Clip], params: Folder) -> list[Clip]:
+    """Take the splits that folders are named by if all clips are in one; or divide as the corpus says."""
+    splits = [split_of(PurePosixPath(clip.id).parent) for clip in clips]
+    if not {"train", "test"} <= {*splits} or None in splits:
+        return divide(clips, params)
+    logger.info("the splits are those of the clips' folders: %r is %s", clips[0].id, splits[0])
+    return [replace(clip, split=split) for clip, split in zip(clips, splits, strict=True)]
+
+
+def _with_audio(listed: list[_Listed]) -> Iterator[Clip]:
+    missing = sum(not each.file for each in listed)
+    if missing:
+        logger.warning("%d of %d listed files cannot be read", missing, len(listed))
+    segments: dict[str, list[Segment]] = defaultdict(list)  # by file
+    for clip, file, span in listed:
+        if file and span:
+            segments[file].append(Segment(*span, clip))
+        else:
+            yield _read(clip, Path(file)) if file else clip
+    overlapping = sum(map(count_overlapping, segments.values()))
+    if overlapping:
+        logger.warning("%d segments begin before another one has ended: they are kept", overlapping)
+    yield from cut(segments)
 
 
 def _read(clip: Clip, file: Path) -> Clip:
@@ -91,39 +144,6 @@ def _read(clip: Clip, file: Path) -> Clip:
         return replace(clip, audio=file.read_bytes())
     except PermissionError as error:
         return replace(clip, problem="no_audio", detail=error.strerror)
-
-
-def _find(root: Path, name: str, by_spelling: Callable[[], dict[str, list[str]]]) -> Path | str:
-    """Find a file in the folder; return its resolved path, or the problem.
-
-    Its name may be composed otherwise (NFC, NFD), have backslashes, or another case if one file is meant.
-    """
-    found = _inside(root, name)
-    if found == "no_audio":
-        names = by_spelling().get(clean_name(name).casefold(), [])
-        found = _inside(root, names[0]) if len(names) == 1 else found
-    return found
-
-
-def _inside(root: Path, name: str) -> Path | str:
-    """Return a file's resolved path, or the problem. Files outside are not read, through links neither."""
-    try:
-        file = (root / name).resolve()
-        if not file.is_relative_to(root):
-            return "outside_folder"
-        return file if file.is_file() else "no_audio"
-    except (OSError, ValueError, RuntimeError):
-        return "no_audio"  # too long, a NUL, links in a circle: no name of a file
-
-
-def _by_spelling(root: Path) -> dict[str, list[str]]:
-    """List the names of a folder's files by their composed form in lower case."""
-    names = defaultdict(list)
-    for folder, _, files in os.walk(root):
-        for file in files:
-            name = Path(folder, file).relative_to(root).as_posix()
-            names[clean_name(name).casefold()].append(name)
-    return names
 
 
 def _split(value: str, where: str) -> str:

@@ -43,9 +43,9 @@ def read_lines(
                 found = _encoding(line, where)
                 if encoding is None and found == WINDOWS and warn:
                     some = line.decode(WINDOWS)[:SHOWN]
-                    warn(f"{where} is not UTF-8, so the table is read as Windows-1252: {some!r}")
+                    warn(f"{where} is not UTF-8, so it is read as Windows-1252: {some!r}")
                 elif found != (encoding or "utf-8"):
-                    raise ValueError(f"{where}: not {(encoding or 'utf-8').upper()}: save the table as UTF-8")
+                    raise ValueError(f"{where}: not {(encoding or 'utf-8').upper()}: save it as UTF-8")
                 encoding = found
             text = line.decode(encoding or "utf-8").removesuffix("\r")
             yield text.removeprefix("\ufeff") if number == 1 else text
@@ -73,4 +73,6 @@ def _encoding(line: bytes, where: str) -> str:
 
 def _require_length(line: bytes, where: str) -> None:
     if len(line) > MAX_LINE:
-        raise ValueError(f"{where}: over {MAX_LINE} bytes without a line feed: that is no table of clips")
+        raise ValueError(
+            f"{where}: over {MAX_LINE} bytes without a line feed: which no table or annotation has"
+        )

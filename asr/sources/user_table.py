@@ -1,59 +1,51 @@
-"""A table of one's own that names clips: TSV, CSV, JSONL or a spreadsheet program's file. Read row by row."""
+"""A table of one's own that names clips: text, JSON, or a spreadsheet program's file. Read row by row."""
 
 import csv
 import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 from asr.sources import workbook
-from asr.sources.columns import find, matches
+from asr.sources.columns import REQUIRED, by_number, find, matches
 from asr.sources.lines import read_lines
 from asr.sources.metadata import MAX_COLUMNS, with_header
 
-SUFFIXES = (".tsv", ".csv", ".jsonl", *workbook.SUFFIXES)
-DELIMITERS = ",;\t|"  # of a .csv: spreadsheets write the one that is usual in the country
-SHOWN = 5  # tables in a message
+JSON = (".jsonl", ".json")
+SUFFIXES = (".tsv", ".csv", ".txt", *JSON, *workbook.SUFFIXES)
+DELIMITERS = ",;\t|"  # spreadsheets write the one that is usual in the country
+SAMPLE = 100  # rows that say which column is which where no line names them
 MOST_LINES = 1_000  # of one row
-# A row as the csv module writes it: a field with a quotation mark is quoted, and the mark is doubled.
-_FIELD = r'(?:[^"\t\n]*|"(?:[^"]|"")*+")'
-_QUOTED_ROW = re.compile(rf"{_FIELD}(?:\t{_FIELD})*")
 Pieces = Iterable[bytes]
 Columns = dict[str, str | None]  # as `columns.find` takes them
+Rows = Iterator[tuple[int, list[str]]]  # each with its number
+Names = Callable[[str], bool]
 logger = logging.getLogger(__name__)
 
 
-def find_table(folder: Path, name: str | None) -> Path:
-    """Return the path of the named table, or of the only one in the folder.
-
-    Raises
-    ------
-    FileNotFoundError: there is none.
-    ValueError: there are several, or the named one is of another kind.
-    """
-    hint = (
-        f"It takes the audio files and a table ({', '.join(SUFFIXES)}) with a row per file: set"
-        " path and table; without one, `make sample`"
-    )
-    if name is None:
-        visible = (file for file in folder.glob("*") if not file.name.startswith((".", "~$")))  # ~$: a lock
-        tables = sorted(file for file in visible if file.suffix.lower() in SUFFIXES and file.is_file())
-        if len(tables) > 1:
-            several = ", ".join(file.name for file in tables[:SHOWN]) + ", …" * (len(tables) > SHOWN)
-            raise ValueError(f"{folder} has several tables ({several}): set table to one")
-        if not tables:
-            raise FileNotFoundError(f"no table in {folder.absolute()}. {hint}")
-        return tables[0]
-    table = folder / name
-    if not table.is_file():
-        raise FileNotFoundError(f"no table {table.absolute()}. {hint}")
-    if table.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"table {name!r} has to be one of {', '.join(SUFFIXES)}")
-    return table
+def is_table(pieces: Callable[[], Pieces], name: str, columns: Columns, names_file: Names) -> bool:
+    """Tell whether a file's first line is that of a table of clips; a workbook is taken for one."""
+    suffix = Path(name).suffix.lower()
+    if suffix in workbook.SUFFIXES:
+        return True
+    try:
+        first = next(filter(str.strip, read_lines(pieces(), name, _ignore)), "")
+        if suffix in JSON:
+            return matches(columns, [*json.loads(first)], REQUIRED) == len(REQUIRED)
+        return _delimiter(first, suffix, columns, names_file)[1] is not None
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
-def read_table(pieces: Callable[[], Pieces], name: str, columns: Columns) -> Iterator[dict[str, str]]:
+def read_table(
+    pieces: Callable[[], Pieces],
+    name: str,
+    columns: Columns,
+    names_file: Names = lambda name: False,
+    log: Callable[..., None] = logger.info,
+) -> Iterator[dict[str, str]]:
     """Read a table with a header, or a .jsonl file with an object a line; a dict per row.
 
     Quotation marks in a TSV are text, unless the whole table has them as the csv module writes them. A CSV,
@@ -62,10 +54,15 @@ def read_table(pieces: Callable[[], Pieces], name: str, columns: Columns) -> Ite
     become "", numbers become text. Rows and columns that spreadsheets leave, without a text or without a
     name, are passed over.
 
+    A table without a header is one whose first field names a file. Its sentences are in the column of long
+    texts; of several, which only a `|` may separate, in the last, as LJSpeech has its normalised texts.
+
     Parameters
     ----------
     pieces: returns the file's bytes, from its beginning
     name: its path, which ends in one of SUFFIXES; a workbook is read from there
+    names_file: tells whether there is a file of that name
+    log: is told what was taken for what
 
     Yields
     ------
@@ -77,41 +74,62 @@ def read_table(pieces: Callable[[], Pieces], name: str, columns: Columns) -> Ite
         or the table is empty, has too many columns, or not the right ones.
     """
     suffix = Path(name).suffix.lower()
-    if suffix == ".jsonl":
-        return _read_jsonl(pieces, name, columns)
+    if suffix in JSON:
+        return _read_jsonl(pieces, name, columns, log)
     if suffix in workbook.SUFFIXES:
-        return _with_columns(workbook.read_rows(Path(name)), name, columns)
-    first = next(read_lines(pieces(), name, _ignore), "")
-    cells = {mark: [cell.strip(' "') for cell in first.split(mark)] for mark in DELIMITERS}
-    mark = max(cells, key=lambda mark: (matches(columns, cells[mark]), len(cells[mark])))
+        return _with_columns(workbook.read_rows(Path(name)), name, columns, log)
+    first = next(filter(str.strip, read_lines(pieces(), name, _ignore)), "")
+    mark, has_header = _delimiter(first, suffix, columns, names_file)
     lines = read_lines(pieces(), name, logger.warning)
-    if suffix == ".csv" or mark != "\t" and "\t" not in first:
+    if mark == " ":
+        rows = ((number, line.split(None, 1)) for number, line in enumerate(lines, start=1))
+    elif mark in ",;" or suffix == ".csv" and has_header is not False:
         rows = _unquoted(lines, name, mark)
-    elif _is_quoted(read_lines(pieces(), name, _ignore)):
+    elif _is_quoted(read_lines(pieces(), name, _ignore), mark, has_header is not False):
         logger.info("%s: quotation marks are read as in a CSV file", name)
-        rows = _unquoted(lines, name, "\t")
+        rows = _unquoted(lines, name, mark)
     else:
-        rows = ((number, line.split("\t")) for number, line in enumerate(lines, start=1))
-    return _with_columns(rows, name, columns)
+        rows = ((number, line.split(mark)) for number, line in enumerate(lines, start=1))
+    if has_header is False:
+        sample = list(islice(rows, SAMPLE))
+        columns, header = by_number([fields for _, fields in sample], name, mark)
+        rows = chain([(0, header)], sample, rows)
+    return _with_columns(rows, name, columns, log)
 
 
 def _ignore(_: str) -> None:
     """Say nothing of a table that is read once more."""
 
 
+def _delimiter(first: str, suffix: str, columns: Columns, names_file: Names) -> tuple[str, bool | None]:
+    """Return what separates a table's fields, and if its first line names them (False: it names a file)."""
+    marks = "\t" if suffix == ".tsv" and "\t" in first else DELIMITERS
+    cells = {mark: [cell.strip(' "') for cell in first.split(mark)] for mark in marks}
+    best = max(cells, key=lambda mark: (matches(columns, cells[mark]), len(cells[mark])))
+    if matches(columns, cells[best], REQUIRED) == len(REQUIRED):
+        return best, True
+    if suffix == ".txt":
+        cells[" "] = first.split(None, 1) or [""]
+    if not any(columns.values()):
+        for mark, (start, *others) in cells.items():
+            if others and names_file(start):
+                return mark, False
+    return best, None
+
+
 def _with_columns(
-    rows: Iterator[tuple[int, list[str]]], name: str, columns: Columns
+    rows: Rows, name: str, columns: Columns, log: Callable[..., None]
 ) -> Iterator[dict[str, str]]:
     """Yield the texts of the rows after the header, as `read_table` does."""
     rows = with_header(rows, name)
     _, header = next(rows)
-    found = find(columns, header, name)
+    found = find(columns, header, name, log)
     places = {key: header.index(column) for key, column in found.items()}
     for _, fields in rows:
         yield {key: fields[place] if place < len(fields) else "" for key, place in places.items()}
 
 
-def _unquoted(lines: Iterator[str], name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _unquoted(lines: Iterator[str], name: str, delimiter: str) -> Rows:
     reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
     try:
         for fields in reader:
@@ -120,8 +138,11 @@ def _unquoted(lines: Iterator[str], name: str, delimiter: str) -> Iterator[tuple
         raise ValueError(f"{name}, line {reader.line_num}: {error}") from error
 
 
-def _is_quoted(lines: Iterator[str]) -> bool:
-    """Tell whether a TSV can be read as quoted, and has a doubled mark or a quoted header."""
+def _is_quoted(lines: Iterator[str], mark: str, has_header: bool) -> bool:
+    """Tell whether a table can be read as quoted, and has a doubled quotation mark or a quoted header."""
+    # A row as the csv module writes it: a field with a quotation mark is quoted, and the mark is doubled.
+    field = rf'(?:[^"{mark}\n]*|"(?:[^"]|"")*+")'
+    quoted_row = re.compile(rf"{field}(?:[{mark}]{field})*")
     needed, is_open, row = False, False, []
     for number, line in enumerate(lines):
         row.append(line)
@@ -129,14 +150,16 @@ def _is_quoted(lines: Iterator[str]) -> bool:
         if is_open and len(row) < MOST_LINES:
             continue
         text = "\n".join(row)
-        if '"' in text and not _QUOTED_ROW.fullmatch(text):
+        if '"' in text and not quoted_row.fullmatch(text):
             return False
-        needed |= '""' in text or '"' in text and number == 0
+        needed |= '""' in text or '"' in text and number == 0 and has_header
         row = []
     return needed and not row
 
 
-def _read_jsonl(pieces: Callable[[], Pieces], name: str, columns: Columns) -> Iterator[dict[str, str]]:
+def _read_jsonl(
+    pieces: Callable[[], Pieces], name: str, columns: Columns, log: Callable[..., None]
+) -> Iterator[dict[str, str]]:
     """Read all keys first: any row may lack some."""
     keys: dict[str, None] = {}  # in the order of their first use
     for number, row in _objects(read_lines(pieces(), name, logger.warning), name):
@@ -145,7 +168,7 @@ def _read_jsonl(pieces: Callable[[], Pieces], name: str, columns: Columns) -> It
             raise ValueError(f"{name}, line {number}: more than {MAX_COLUMNS} keys: no table of clips")
     if not keys:
         raise ValueError(f"{name} is empty: every line has to be an object of texts")
-    found = find(columns, list(keys), name)
+    found = find(columns, list(keys), name, log)
     for number, row in _objects(read_lines(pieces(), name, _ignore), name):
         try:
             texts = {key: _value(row.get(column)) for key, column in found.items()}
