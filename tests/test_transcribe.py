@@ -43,10 +43,10 @@ def evaluated(finished, tmp_path_factory):
 def clips(finished, evaluated, tmp_path_factory):
     """The test clips as files, and what the stage hears in them."""
     transcripts = (evaluated / "data/transcripts/finetuned.jsonl").read_text().splitlines()
-    heard = {line["id"]: line["hypothesis"] for line in map(json.loads, transcripts)}
+    heard = {Path(line["id"]).name: line["hypothesis"] for line in map(json.loads, transcripts)}
     raw, folder = read_shards(finished.folder / "data/raw"), tmp_path_factory.mktemp("recordings")
     for row in pd.read_csv(finished.folder / "data/filtered/test.csv").row:
-        (folder / raw[int(row)]["id"]).write_bytes(raw[int(row)]["audio"])
+        (folder / Path(raw[int(row)]["id"]).name).write_bytes(raw[int(row)]["audio"])
     assert len(heard) == 6 and all(heard.values())
     return folder, heard
 
