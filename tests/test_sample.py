@@ -48,7 +48,8 @@ def test_the_saved_model_alone_gives_all_texts_that_were_scored():
 @pytest.mark.sample
 def test_asr_transcribe_gives_all_texts_that_were_scored(tmp_path):
     data = REPOSITORY / "sample/data"
-    scored = {Path(line["id"]).name: line["hypothesis"] for line in lines(data / "transcripts/finetuned.jsonl")}
+    clips = lines(data / "transcripts/finetuned.jsonl")
+    scored = {Path(clip["id"]).name: clip["hypothesis"] for clip in clips}
     for clip in read_shards(data / "raw"):
         if (name := Path(clip["id"]).name) in scored:
             (tmp_path / name).write_bytes(clip["audio"])
