@@ -1,0 +1,212 @@
+"""An examination as text and as Markdown: tables, and what to look at."""
+
+import html
+import unicodedata
+from collections.abc import Sequence
+from functools import partial
+
+from tabulate import tabulate
+
+from asr.commands.check.examination import ENOUGH, LONGEST_WINDOW_S
+from asr.commands.check.transcripts import name_of
+from asr.runtime.terminal import visible
+
+SHOWN = 60  # letters of a script
+DROPPED = {
+    "too_long": "as long as filter.max_duration_s or longer",
+    "over_window": "longer than model.audio_window_s",
+    "empty_sentence": "without a word",
+    "speaker_in_test": "of speakers that test has too",
+    "sentence_in_test": "of sentences that test has too",
+}
+PROBLEMS = {
+    "no_audio": "missing or empty files",
+    "outside_folder": "files outside of the folder, which are not read",
+    "too_large": "too large or too long for a clip",
+    "undecodable": "no sound that can be decoded",
+    "cut_off": "cut off",
+    "decoder_died": "files that crash their decoder",
+}
+CONTROL = dict.fromkeys(map(ord, "`|\n\r\t"), " ")
+
+
+def as_text(title: str, found: dict) -> str:
+    parts = [title]
+    for name, lines in sections(found, "simple").items():
+        parts += ["", name.upper(), *lines]
+    return "\n".join(parts) + "\n"
+
+
+def page(title: str, sections: dict[str, Sequence[str]]) -> str:
+    """Join sections under their headings; empty ones are left out."""
+    parts = ["\n".join([f"## {name}", "", *lines]) for name, lines in sections.items() if lines]
+    return "\n\n".join([f"# {title}", *parts]) + "\n"
+
+
+def sections(found: dict, style: str) -> dict[str, list[str]]:
+    """Lay an examination out; `style` is one of tabulate's."""
+    as_is = partial(html.escape, quote=False) if style == "github" else str
+    return {
+        "Clips": [clips(found, style)],
+        "Sound": [_kinds(found["sound"], style), "", *lengths(found["window"])],
+        "Transcripts": [*_transcripts(found["transcripts"], style), "", _sentences(found["sentences"])],
+        "Test": _test(found["test"]),
+        "Look at": [f"- {as_is(finding)}" for finding in findings(found)] or ["Nothing odd was found."],
+    }
+
+
+def clips(found: dict, style: str) -> str:
+    """Lay out clips, hours, speakers and sentences of each corpus and split."""
+    sizes = found["corpora"] | ({"all corpora": found["all"]} if len(found["corpora"]) > 1 else {})
+    rows = [
+        (
+            name if split == first else "",
+            split,
+            of["clips"],
+            f"{of['hours']:.2f}",
+            of["speakers"],
+            of["sentences"],
+        )
+        for name, splits in sizes.items()
+        for first in [next(iter(splits))]
+        for split, of in splits.items()
+    ]
+    return _table(rows, ("corpus", "split", "clips", "hours", "speakers", "sentences"), style, 2)
+
+
+def findings(found: dict) -> list[str]:
+    """Say in a sentence each what is odd, and what to do."""
+    lines = [*found["warnings"]]
+    for problem, of in found["problems"].items():
+        what = PROBLEMS[problem] + (f" ({of['detail']})" if of["detail"] else "")
+        tried = f"; tried: {of['tried']}" if "tried" in of else ""
+        lines.append(f"{_clips(of['clips'])}: {what}: {_some(of['some'], of['clips'])}{tried}")
+    for reason, what in DROPPED.items():
+        if number := found["dropped"].get(reason):
+            lines.append(f"{_clips(number)} not trained on: {what} (`{reason}`)")
+    for name, of in found["without_row"].items():
+        some = _some(of["some"], of["recordings"])
+        lines.append(f"{_number(of['recordings'], 'recording')} of {name} in no row that is read: {some}")
+    if (same := found["same_audio"])["clips"]:
+        names = "; ".join(" = ".join(group) for group in same["some"])
+        lines.append(
+            f"{_clips(same['clips'])} that are {_number(same['recordings'], 'recording')} under several names"
+            f" ({same['in_test_and_elsewhere']:,} of them in test and elsewhere,"
+            f" {same['with_several_texts']:,} with different texts): {names}"
+        )
+    for kind, number in found["leaks"].items():
+        if number:
+            noun = kind.removesuffix("s")
+            lines.append(f"{_number(number, noun)} in test and in other splits: training leaves them out")
+    for kind, of in found["transcripts"]["odd"].items():
+        examples = ", ".join(f"{_quoted(example)} {number:,}×" for example, number in of["examples"].items())
+        lines.append(f"{_clips(of['clips'])} with {kind}: {examples}; in {_some(of['some'], of['clips'])}")
+    if (digits := found["transcripts"]["digits"])["clips"]:
+        lines.append(
+            f"{_clips(digits['clips'])} with digits, which do not say how they are spoken: write them as"
+            f" words; in {_some(digits['some'], digits['clips'])}"
+        )
+    if tags := found["transcripts"]["tags"]:
+        lines.append("tags, which are words unless docs/corpora.md names them: " + _counts(tags))
+    if slow := [kind for kind in found["sound"] if kind["rate"] < 16_000]:
+        number = sum(kind["clips"] for kind in slow)
+        lines.append(f"{_clips(number)} recorded at less than 16 kHz: they lack what Whisper hears above")
+    return [visible(" ".join(line.split("\n"))) for line in lines]
+
+
+def _kinds(kinds: list[dict], style: str) -> str:
+    rows = [
+        (
+            kind["format"], f"{kind['rate']:,} Hz", kind["channels"], kind["clips"], f"{kind['hours']:.2f}",
+            "resampled" if kind["resampled"] else "as it is",
+        )
+        for kind in kinds
+    ]  # fmt: skip
+    return _table(rows, ("format", "rate", "channels", "clips", "hours", "to 16 kHz"), style, 1)
+
+
+def lengths(window: dict) -> list[str]:
+    """Name the longest clips, and the windows that fit."""
+    longest = ", ".join(f"{clip} {seconds:.1f} s" for clip, seconds in window["longest"].items())
+    every, most = window["fits_all_s"], window["fits_99_percent_s"]
+    lines = [
+        f"The longest: {longest}.",
+        f"`model.audio_window_s` is {window['audio_window_s']}; {most} fits 99 % of the clips"
+        + (f", {every} all of them." if every < LONGEST_WINDOW_S else "."),
+    ]
+    return lines
+
+
+def _transcripts(found: dict, style: str) -> list[str]:
+    rows = [
+        (code, sum(letters.values()), len(letters), _letters([*letters]))
+        for code, letters in found["scripts"].items()
+    ]
+    lines = [_table(rows, ("script", "letters", "different", "by frequency"), style, 1)]
+    for kind in ("digits", "others"):
+        counts = found[kind]["characters"] if kind == "digits" else found[kind]
+        lines += ["", f"{kind}: {_counts(counts)}"] if counts else []
+    return lines
+
+
+def _sentences(found: dict) -> str:
+    again = [
+        f"{_quoted(each['sentence'])} ({_clips(each['clips'])}, {_number(each['speakers'], 'speaker')})"
+        for each in found["most"]
+    ]
+    most = f", most often {', '.join(again)}" if again else ""
+    return f"{_number(found['spoken_once'], 'sentence')} spoken once, {found['spoken_again']:,} again{most}."
+
+
+def _test(found: dict) -> list[str]:
+    """Say how wide the interval of a WER will be."""
+    sets = {"": found["all"]} if len(found["corpora"]) < 2 else {"": found["all"], **found["corpora"]}
+    lines = []
+    for name, of in sets.items():
+        if of:
+            size = f"{of['clips']:,} test clips, {of['words']:,} words, {of['speakers']:,} speakers"
+            verdict = "large enough" if of["points"] <= ENOUGH else "small"
+            if of["speakers"] < 2:
+                verdict = "fewer than two speakers are known, so the interval says nothing of other voices"
+            lines.append(
+                f"{name and name + ': '}{size}: {verdict}. A WER of {100 * found['wer']:.0f} % will have a"
+                f" 95 % interval of about {of['points']:.1f} points to either side (docs/metrics.md)."
+            )
+    return lines or ["There is no test clip."]
+
+
+def _table(rows: Sequence[tuple], headers: tuple[str, ...], style: str, texts: int) -> str:
+    aligned = ["left"] * texts + ["right"] * (len(headers) - texts - 1) + ["left" if texts == 1 else "right"]
+    cells = [
+        [f"{cell:,}" if isinstance(cell, int) else str(cell).translate(CONTROL) for cell in row]
+        for row in rows
+    ]
+    return tabulate(cells, headers, tablefmt=style, colalign=aligned if rows else None, disable_numparse=True)
+
+
+def _letters(letters: list[str]) -> str:
+    shown = (f"◌{c}" if unicodedata.category(c).startswith("M") else c for c in letters[:SHOWN])
+    return " ".join(shown) + " …" * (len(letters) > SHOWN)
+
+
+def _clips(number: int) -> str:
+    return _number(number, "clip")
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _some(names: Sequence[str], number: int) -> str:
+    return ", ".join(names) + ", …" * (number > len(names))
+
+
+def _counts(counts: dict[str, int]) -> str:
+    shown = [f"{_quoted(text)} {number:,}×" for text, number in counts.items()][: SHOWN // 2]
+    return ", ".join(shown) + ", …" * (len(counts) > len(shown))
+
+
+def _quoted(text: str) -> str:
+    if len(text) == 1:
+        return text if text.isprintable() else name_of(text)
+    return text if text.startswith("U+") else f"“{text}”"
