@@ -129,8 +129,8 @@ def test_the_data_collective_and_a_token_of_ones_own(root, run):
 def test_a_folder_becomes_a_recipe_that_runs_without_the_root_s_local_edits(root, run, caplog):
     rows = [(f"s{i % 5}", f"{i}.flac", f"kelime {'abcdefghij'[i]}") for i in range(10)]
     unpack(root, [
-        ("corpora/qaa/Metadata.csv", tsv(*rows, header=("Speaker", "File", "Text")).replace(b"\t", b";")),
-        *((f"corpora/qaa/{file}", tone(hz=200 + 20 * i)) for i, (_, file, _) in enumerate(rows)),
+        ("corpora/qab/Metadata.csv", tsv(*rows, header=("Speaker", "File", "Text")).replace(b"\t", b";")),
+        *((f"corpora/qab/{file}", tone(hz=200 + 20 * i)) for i, (_, file, _) in enumerate(rows)),
     ])  # fmt: skip
     subprocess.run(["git", "add", "."], cwd=root, env=ENVIRONMENT, check=True)
     subprocess.run(["git", "commit", "-qm", "."], cwd=root, env=ENVIRONMENT, check=True)
@@ -138,22 +138,22 @@ def test_a_folder_becomes_a_recipe_that_runs_without_the_root_s_local_edits(root
     (root / "params.yaml").write_text(files["params.yaml"].replace("max_steps: 500", "max_steps: 7"))
     (root / "dvc.yaml").write_text("# mine\n")
     with caplog.at_level("INFO", "asr"):
-        output = run("qaa", "--folder", "corpora/qaa", "--model", str(MODEL))
+        output = run("qab", "--folder", "corpora/qab", "--model", str(MODEL))
     for name, text in files.items():
         (root / name).write_text(text)
-    params = load_params(root / "recipes/qaa/params.yaml")
+    params = load_params(root / "recipes/qab/params.yaml")
     mine = params.corpora["mine"]
-    assert (mine.source, mine.path, mine.locale, mine.use) == ("folder", "../../corpora/qaa", "qaa", "both")
-    assert params.train.max_steps == 500 and "code: ../.." in (root / "recipes/qaa/dvc.yaml").read_text()
+    assert (mine.source, mine.path, mine.locale, mine.use) == ("folder", "../../corpora/qab", "qab", "both")
+    assert params.train.max_steps == 500 and "code: ../.." in (root / "recipes/qab/dvc.yaml").read_text()
     for found in (
         "audio is 'File'",
         "| mine ",
         "the checkpoint is chosen on",
-        "    cd recipes/qaa\n    dvc repro filter",
+        "    cd recipes/qab\n    dvc repro filter",
     ):
         assert found in output
     repository = Repository(root)
-    repository.folder = root / "recipes/qaa"
+    repository.folder = root / "recipes/qab"
     assert repository.repro("download@mine") == ["download@mine"]
 
 
