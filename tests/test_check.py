@@ -223,5 +223,5 @@ def test_a_corpus_too_small_to_divide_is_a_finding(tmp_path, capsys):
     unpack(tmp_path, [("t.tsv", tsv(*rows, header=HEADER)), ("a.wav", tone(format="WAV")), ("b.wav", b"")])
     text = check(capsys, str(tmp_path))
     assert (
-        "`filter` would end: no train rows are left" in text and "fewer than two speakers are known" in text
+        "`filter` would end: no train rows are left" in text and "Fewer than two speakers are known" in text
     )

@@ -55,6 +55,9 @@ def examine(
     except ValueError as error:
         dropped, doubts = {}, [f"`filter` would end: {error}"]
     usable = rows[rows.problem == ""]
+    if len(rows) - len(usable) > limits.max_bad_fraction * len(rows):
+        bad = f"{len(rows) - len(usable)} of {len(rows)} clips cannot be used"
+        doubts.append(f"`filter` would end: {bad}, and filter.max_bad_fraction is {limits.max_bad_fraction}")
     by_corpus = dict([*rows.groupby("corpus", sort=False)])
     return {
         "log": log,

@@ -1,6 +1,7 @@
 """An examination as text and as Markdown: tables, and what to look at."""
 
 import html
+import math
 import unicodedata
 from collections.abc import Sequence
 from functools import partial
@@ -164,15 +165,21 @@ def _test(found: dict) -> list[str]:
     lines = []
     for name, of in sets.items():
         if of:
-            size = f"{of['clips']:,} test clips, {of['words']:,} words, {of['speakers']:,} speakers"
-            verdict = "large enough" if of["points"] <= ENOUGH else "small"
-            if of["speakers"] < 2:
-                verdict = "fewer than two speakers are known, so the interval says nothing of other voices"
+            size = f"{of['clips']:,} test clips, {of['words']:,} words, {_number(of['speakers'], 'speaker')}"
             lines.append(
-                f"{name and name + ': '}{size}: {verdict}. A WER of {100 * found['wer']:.0f} % will have a"
-                f" 95 % interval of about {of['points']:.1f} points to either side (docs/metrics.md)."
+                f"{name and name + ': '}{size}: a WER of {100 * found['wer']:.0f} % will have a 95 % interval"
+                f" of about {of['points']:.1f} points to either side (docs/metrics.md). {_verdict(of)}"
             )
     return lines or ["There is no test clip."]
+
+
+def _verdict(test: dict) -> str:
+    if test["speakers"] < 2:
+        return "Fewer than two speakers are known, so it says nothing of other voices."
+    if test["points"] <= ENOUGH:
+        return "That is enough."
+    needed = math.ceil(test["speakers"] * (test["points"] / ENOUGH) ** 2)
+    return f"That is much: some {needed:,} such speakers would make it {ENOUGH:g}."
 
 
 def _table(rows: Sequence[tuple], headers: tuple[str, ...], style: str, texts: int) -> str:

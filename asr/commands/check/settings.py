@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from asr.commands.new_language.recipe import Block, committed
-from asr.params import SOURCES, Corpus, Filter, Folder, FolderColumns, read_yaml
+from asr.params import SOURCES, Corpus, Filter, FolderColumns, read_yaml
 from asr.runtime.errors import CODE
 from asr.sources.containers import members
 from asr.sources.release import COLUMNS, SPONTANEOUS, TABLES
@@ -35,16 +35,16 @@ def release(locale: str) -> Block:
 
 def folder(path: str, table: str | None, locale: str | None) -> Block:
     """Return the settings of a folder of recordings. The nulls are found when it is read."""
-    found = {
+    return {
         "source": ("folder", "recordings, and a table or annotations"),
         "path": (path, None),
         "use": USE,
         "locale": (locale, "of its speech; the model card names the language"),
-        "table": (table, "relative to the folder; null: found"),
+        "table": (table, "relative to the folder; null: what it has"),
         "columns": (dict.fromkeys(FolderColumns.model_fields), "null: found by their usual names"),
+        "tiers": (None, "of annotations, names or patterns; null: those that hold what is said"),
         "test_fraction": (FRACTION, "of the speakers, where nothing says the split"),
     }
-    return found | {key: (None, None) for key in Folder.model_fields if key not in found}
 
 
 def of_path(path: Path, locale: str | None) -> Corpus:
