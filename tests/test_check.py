@@ -148,6 +148,14 @@ def test_a_release_is_recognised_packed_or_not_and_has_its_locale(tmp_path):
     assert settings.of_path(own, None).source == "folder"
 
 
+def test_a_recording_of_which_parts_are_clips_has_its_rows(tmp_path):
+    cues = b"1\n00:00:00,100 --> 00:00:00,300\nbir\n\n2\n00:00:00,400 --> 00:00:00,900\neki\n"
+    unpack(tmp_path, [("a.srt", cues), ("a.flac", tone(1.0)), ("b.flac", tone())])
+    found = examination.of_path(tmp_path, None)
+    assert [*found["window"]["longest"].values()] == [0.5, 0.2]
+    assert found["without_row"][tmp_path.name]["some"] == ["b.flac"]
+
+
 def test_what_cannot_be_read_ends_with_an_error(tmp_path, folder):
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         cli.main([str(tmp_path / "absent")])

@@ -165,7 +165,7 @@ def test_a_folder_becomes_a_recipe_that_runs_without_the_root_s_local_edits(root
         (["ckb", "--archive", "absent.tar.gz"], "absent.tar.gz"),
         (["ckb", "--archive", "corpora/cv-corpus-1.0-dv.tar.gz"], "in a folder 'ckb'.*it has dv"),
         (["ckb", "--folder", "absent"], "no file or folder .*absent"),
-        (["ckb", "--folder", "asr"], "no table in"),
+        (["ckb", "--folder", "asr"], "no table and no annotations in"),
         (["xx"], "ISO 639 has no language 'xx'"),
         (["ckb", "--text", "absent.txt"], "absent.txt"),
         (["ckb", "--tokenizer", "absent"], "--tokenizer: no folder"),

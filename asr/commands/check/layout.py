@@ -119,11 +119,11 @@ def _kinds(kinds: list[dict], style: str) -> str:
     rows = [
         (
             kind["format"], f"{kind['rate']:,} Hz", kind["channels"], kind["clips"], f"{kind['hours']:.2f}",
-            "resampled" if kind["resampled"] else "as it is",
+            " and ".join(["resampled"] * kind["resampled"] + ["mixed"] * (kind["channels"] > 1)) or "as it is",
         )
         for kind in kinds
     ]  # fmt: skip
-    return _table(rows, ("format", "rate", "channels", "clips", "hours", "to 16 kHz"), style, 1)
+    return _table(rows, ("format", "rate", "channels", "clips", "hours", "conversion"), style, 1)
 
 
 def lengths(window: dict) -> list[str]:
