@@ -191,7 +191,7 @@ def _kinds(rows: pd.DataFrame) -> list[dict]:
     return [
         {
             "format": kind, "rate": int(rate), "channels": int(channels), "clips": int(size),
-            "hours": round(hours / 3600, 4), "resampled": rate != SAMPLE_RATE,
+            "hours": round(hours / 3600, 4), "resampled": bool(rate != SAMPLE_RATE),
         }
         for (kind, rate, channels), (size, hours) in kinds.sort_values("size", ascending=False).iterrows()
     ]  # fmt: skip

@@ -119,11 +119,16 @@ def _kinds(kinds: list[dict], style: str) -> str:
     rows = [
         (
             kind["format"], f"{kind['rate']:,} Hz", kind["channels"], kind["clips"], f"{kind['hours']:.2f}",
-            " and ".join(["resampled"] * kind["resampled"] + ["mixed"] * (kind["channels"] > 1)) or "as it is",
+            _conversion(kind),
         )
         for kind in kinds
     ]  # fmt: skip
     return _table(rows, ("format", "rate", "channels", "clips", "hours", "conversion"), style, 1)
+
+
+def _conversion(kind: dict) -> str:
+    steps = {"resampled": kind["resampled"], "mixed": kind["channels"] > 1}
+    return " and ".join(step for step, is_needed in steps.items() if is_needed) or "none"
 
 
 def lengths(window: dict) -> list[str]:
@@ -131,7 +136,7 @@ def lengths(window: dict) -> list[str]:
     longest = ", ".join(f"{clip} {seconds:.1f} s" for clip, seconds in window["longest"].items())
     every, most = window["fits_all_s"], window["fits_99_percent_s"]
     lines = [
-        f"The longest: {longest}.",
+        f"The longest: {longest or 'none'}.",
         f"`model.audio_window_s` is {window['audio_window_s']}; {most} fits 99 % of the clips"
         + (f", {every} all of them." if every < LONGEST_WINDOW_S else "."),
     ]
@@ -170,7 +175,7 @@ def _test(found: dict) -> list[str]:
                 f"{name and name + ': '}{size}: a WER of {100 * found['wer']:.0f} % will have a 95 % interval"
                 f" of about {of['points']:.1f} points to either side (docs/metrics.md). {_verdict(of)}"
             )
-    return lines or ["There is no test clip."]
+    return lines or ["No test clip can be used."]
 
 
 def _verdict(test: dict) -> str:
