@@ -9,25 +9,9 @@ from functools import partial
 from tabulate import tabulate
 
 from asr.commands.check.examination import ENOUGH, LONGEST_WINDOW_S
-from asr.commands.check.transcripts import name_of
-from asr.runtime.terminal import visible
+from asr.commands.check.faults import faults, in_order, plural, quoted
 
 SHOWN = 60  # letters of a script
-DROPPED = {
-    "too_long": "as long as filter.max_duration_s or longer",
-    "over_window": "longer than model.audio_window_s",
-    "empty_sentence": "without a word",
-    "speaker_in_test": "of speakers that test has too",
-    "sentence_in_test": "of sentences that test has too",
-}
-PROBLEMS = {
-    "no_audio": "missing or empty files",
-    "outside_folder": "files outside of the folder, which are not read",
-    "too_large": "too large or too long for a clip",
-    "undecodable": "no sound that can be decoded",
-    "cut_off": "cut off",
-    "decoder_died": "files that crash their decoder",
-}
 CONTROL = dict.fromkeys(map(ord, "`|\n\r\t"), " ")
 
 
@@ -52,7 +36,7 @@ def sections(found: dict, style: str) -> dict[str, list[str]]:
         "Sound": [_kinds(found["sound"], style), "", *lengths(found["window"])],
         "Transcripts": [*_transcripts(found["transcripts"], style), "", _sentences(found["sentences"])],
         "Test": _test(found["test"]),
-        "Look at": [f"- {as_is(finding)}" for finding in findings(found)] or ["Nothing odd was found."],
+        "Look at": [f"- {as_is(fault)}" for fault in faults(found)] or ["Nothing odd was found."],
     }
 
 
@@ -73,46 +57,6 @@ def clips(found: dict, style: str) -> str:
         for split, of in splits.items()
     ]
     return _table(rows, ("corpus", "split", "clips", "hours", "speakers", "sentences"), style, 2)
-
-
-def findings(found: dict) -> list[str]:
-    """Say in a sentence each what is odd, and what to do."""
-    lines = [*found["warnings"]]
-    for problem, of in found["problems"].items():
-        what = PROBLEMS[problem] + (f" ({of['detail']})" if of["detail"] else "")
-        tried = f"; tried: {of['tried']}" if "tried" in of else ""
-        lines.append(f"{_clips(of['clips'])}: {what}: {_some(of['some'], of['clips'])}{tried}")
-    for reason, what in DROPPED.items():
-        if number := found["dropped"].get(reason):
-            lines.append(f"{_clips(number)} not trained on: {what} (`{reason}`)")
-    for name, of in found["without_row"].items():
-        some = _some(of["some"], of["recordings"])
-        lines.append(f"{_number(of['recordings'], 'recording')} of {name} in no row that is read: {some}")
-    if (same := found["same_audio"])["clips"]:
-        names = "; ".join(" = ".join(group) for group in same["some"])
-        lines.append(
-            f"{_clips(same['clips'])} that are {_number(same['recordings'], 'recording')} under several names"
-            f" ({same['in_test_and_elsewhere']:,} of them in test and elsewhere,"
-            f" {same['with_several_texts']:,} with different texts): {names}"
-        )
-    for kind, number in found["leaks"].items():
-        if number:
-            noun = kind.removesuffix("s")
-            lines.append(f"{_number(number, noun)} in test and in other splits: training leaves them out")
-    for kind, of in found["transcripts"]["odd"].items():
-        examples = ", ".join(f"{_quoted(example)} {number:,}×" for example, number in of["examples"].items())
-        lines.append(f"{_clips(of['clips'])} with {kind}: {examples}; in {_some(of['some'], of['clips'])}")
-    if (digits := found["transcripts"]["digits"])["clips"]:
-        lines.append(
-            f"{_clips(digits['clips'])} with digits, which do not say how they are spoken: write them as"
-            f" words; in {_some(digits['some'], digits['clips'])}"
-        )
-    if tags := found["transcripts"]["tags"]:
-        lines.append("tags, which are words unless docs/corpora.md names them: " + _counts(tags))
-    if slow := [kind for kind in found["sound"] if kind["rate"] < 16_000]:
-        number = sum(kind["clips"] for kind in slow)
-        lines.append(f"{_clips(number)} recorded at less than 16 kHz: they lack what Whisper hears above")
-    return [visible(" ".join(line.split("\n"))) for line in lines]
 
 
 def _kinds(kinds: list[dict], style: str) -> str:
@@ -151,17 +95,17 @@ def _transcripts(found: dict, style: str) -> list[str]:
     lines = [_table(rows, ("script", "letters", "different", "by frequency"), style, 1)]
     for kind in ("digits", "others"):
         counts = found[kind]["characters"] if kind == "digits" else found[kind]
-        lines += ["", f"{kind}: {_counts(counts)}"] if counts else []
+        lines += ["", f"{kind}: {in_order(counts)}"] if counts else []
     return lines
 
 
 def _sentences(found: dict) -> str:
     again = [
-        f"{_quoted(each['sentence'])} ({_clips(each['clips'])}, {_number(each['speakers'], 'speaker')})"
+        f"{quoted(each['sentence'])} ({plural(each['clips'], 'clip')}, {plural(each['speakers'], 'speaker')})"
         for each in found["most"]
     ]
     most = f", most often {', '.join(again)}" if again else ""
-    return f"{_number(found['spoken_once'], 'sentence')} spoken once, {found['spoken_again']:,} again{most}."
+    return f"{plural(found['spoken_once'], 'sentence')} spoken once, {found['spoken_again']:,} again{most}."
 
 
 def _test(found: dict) -> list[str]:
@@ -170,7 +114,7 @@ def _test(found: dict) -> list[str]:
     lines = []
     for name, of in sets.items():
         if of:
-            size = f"{of['clips']:,} test clips, {of['words']:,} words, {_number(of['speakers'], 'speaker')}"
+            size = f"{of['clips']:,} test clips, {of['words']:,} words, {plural(of['speakers'], 'speaker')}"
             lines.append(
                 f"{name and name + ': '}{size}: a WER of {100 * found['wer']:.0f} % will have a 95 % interval"
                 f" of about {of['points']:.1f} points to either side (docs/metrics.md). {_verdict(of)}"
@@ -199,26 +143,3 @@ def _table(rows: Sequence[tuple], headers: tuple[str, ...], style: str, texts: i
 def _letters(letters: list[str]) -> str:
     shown = (f"◌{c}" if unicodedata.category(c).startswith("M") else c for c in letters[:SHOWN])
     return " ".join(shown) + " …" * (len(letters) > SHOWN)
-
-
-def _clips(number: int) -> str:
-    return _number(number, "clip")
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def _some(names: Sequence[str], number: int) -> str:
-    return ", ".join(names) + ", …" * (number > len(names))
-
-
-def _counts(counts: dict[str, int]) -> str:
-    shown = [f"{_quoted(text)} {number:,}×" for text, number in counts.items()][: SHOWN // 2]
-    return ", ".join(shown) + ", …" * (len(counts) > len(shown))
-
-
-def _quoted(text: str) -> str:
-    if len(text) == 1:
-        return text if text.isprintable() else name_of(text)
-    return text if text.startswith("U+") else f"“{text}”"

@@ -18,6 +18,7 @@ from transformers import WhisperProcessor
 from asr.audio.log_mel import POSITIONS_PER_SECOND
 from asr.commands.check import layout
 from asr.commands.check.examination import examine
+from asr.commands.check.faults import faults
 from asr.commands.check.reading import read
 from asr.commands.check.transcripts import by_script
 from asr.commands.new_language import database, findings, recipe, relatives, spelling
@@ -132,7 +133,7 @@ def _of_tokenizer(source: Path | None, cost: spelling.Cost | None) -> list[str]:
 
 def _of_corpus(examined: dict) -> list[str]:
     """Lay out the clips, how the corpus was read, and what to look at; `asr check` has all of it."""
-    found = [*examined["log"], *layout.findings(examined)]
+    found = [*examined["log"], *faults(examined)]
     return [
         layout.clips(examined, "github"),
         "",
