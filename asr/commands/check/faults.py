@@ -40,8 +40,8 @@ def faults(found: dict) -> list[str]:
     if (same := found["same_audio"])["clips"]:
         names = "; ".join(" = ".join(group) for group in same["some"])
         lines.append(
-            f"{plural(same['clips'], 'clip')} that are {plural(same['recordings'], 'recording')} under several"
-            f" names ({same['in_test_and_elsewhere']:,} of them in test and elsewhere,"
+            f"{plural(same['clips'], 'clip')} that are {plural(same['recordings'], 'recording')} under"
+            f" several names ({same['in_test_and_elsewhere']:,} of them in test and elsewhere,"
             f" {same['with_several_texts']:,} with different texts): {names}"
         )
     for kind, number in found["leaks"].items():
@@ -55,8 +55,8 @@ def faults(found: dict) -> list[str]:
         )
     if (digits := found["transcripts"]["digits"])["clips"]:
         lines.append(
-            f"{plural(digits['clips'], 'clip')} with digits, which do not say how they are spoken: write them as"
-            f" words; in {_some(digits['some'], digits['clips'])}"
+            f"{plural(digits['clips'], 'clip')} with digits, which do not say how they are spoken: write them"
+            f" as words; in {_some(digits['some'], digits['clips'])}"
         )
     if tags := found["transcripts"]["tags"]:
         lines.append("tags, which are words unless docs/corpora.md names them: " + in_order(tags))
