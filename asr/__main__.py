@@ -8,7 +8,9 @@ from types import ModuleType
 
 from asr.runtime.errors import report_errors
 
-COMMANDS = ("transcribe", "demo", "compare", "study", "export", "card", "publish", "new-language", "verify")
+COMMANDS = (
+    "transcribe", "demo", "compare", "study", "export", "card", "publish", "new-language", "check", "verify",
+)  # fmt: skip
 
 
 def main() -> None:

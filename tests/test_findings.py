@@ -3,10 +3,9 @@
 import pytest
 
 from asr.commands.new_language.database import find
-from asr.commands.new_language.findings import of_corpus, of_language, of_normalisers, of_tokenizer, page
+from asr.commands.new_language.findings import of_language, of_normalisers, of_tokenizer
 from asr.commands.new_language.relatives import nearest
 from asr.commands.new_language.spelling import Cost, treatment
-from asr.commands.new_language.survey import Survey
 
 
 def language(locale: str, chosen: str | None = None) -> str:
@@ -52,23 +51,3 @@ def test_what_to_look_at_in_a_text(text, advice):
 
 def test_a_text_without_marks_needs_no_word():
     assert of_normalisers(treatment(["ትግርኛ ቋንቋ"])) == []
-
-
-def test_a_corpus_with_durations():
-    seconds = {"train.tsv": [2.0] * 97 + [3.0, 4.0], "test.tsv": [7.4], "validated.tsv": [99.0]}
-    clips = {name: len(of_it) for name, of_it in seconds.items()}
-    text = "\n".join(of_corpus(Survey(clips, dict.fromkeys(clips, 5), [], seconds)))
-    assert "- `train.tsv`: 99 clips, 5 speakers, 0.1 hours" in text
-    assert "The longest clip has 7.4 s. `model.audio_window_s: 8` fits them all" in text
-
-
-def test_a_corpus_with_long_clips_and_one_without_durations():
-    counts = {"train.tsv": 3}, {"train.tsv": 1}, []
-    assert of_corpus(Survey(*counts, {"train.tsv": [2.0, 31.0, 45.0]})) == [
-        "- `train.tsv`: 3 clips, 1 speakers, 0.0 hours"
-    ]
-    assert "has no durations" in of_corpus(Survey(*counts, {}))[-1]
-
-
-def test_a_page_has_no_empty_section():
-    assert page("T", {"A": ["a", "b"], "B": []}) == "# T\n\n## A\n\na\nb\n"

@@ -47,11 +47,15 @@ def test_a_made_up_language_has_a_script_and_no_more():
 
 
 def test_a_code_that_nobody_knows_says_so_by_being_empty():
-    unknown = find("qaa")
+    unknown = find("qaa")  # for private use
     assert (unknown.name, unknown.script, unknown.family, unknown.countries) == ("qaa", "", (), frozenset())
+    assert find("mis").family == ()
 
 
 def test_what_is_no_code_is_refused():
+    for code in ("xx", "qzz", "zxx", "und"):
+        with pytest.raises(ValueError, match=f"ISO 639 has no language '{code}'"):
+            find(code)
     with pytest.raises(ValueError, match="'kurdishsorani' is not a language code.*ckb"):
         find("kurdishsorani")
     for spelling in ("zh_HK", "CKB"):  # langcodes reads both; a release has no such folder

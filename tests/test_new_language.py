@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from asr.commands.new_language import cli, proposal
-from asr.commands.new_language.proposal import NEWEST, find_archive, find_processor, read_lines, usable
+from asr.commands.new_language import cli, corpus
+from asr.commands.new_language.corpus import find_archive, read_lines
+from asr.commands.new_language.proposal import NEWEST, find_processor, usable
 from asr.commands.new_language.relatives import nearest
 from asr.params import load_params
-from tests.corpora import release, tsv, write_archive
+from tests.corpora import release, tone, tsv, unpack, write_archive
 from tests.fake_hub import COMMIT, Hub
 from tests.recipes import REPOSITORY
 from tests.repositories import ENVIRONMENT, Repository, build
@@ -25,9 +26,7 @@ def root(tmp_path_factory):
     build(root, {})
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy(REPOSITORY / name, root / name)
-    durations = tsv(("a.mp3", "4000"), ("e.mp3", "7100"), header=("clip", "duration[ms]"))
-    members = [*release(), ("cv-corpus-1.0/dv/clip_durations.tsv", durations)]
-    write_archive(root / "corpora/cv-corpus-1.0-dv.tar.gz", members)
+    write_archive(root / "corpora/cv-corpus-1.0-dv.tar.gz", release())
     return root
 
 
@@ -41,7 +40,13 @@ def typed(root, *args: str) -> subprocess.CompletedProcess:
 def run(root, monkeypatch, capsys):
     """A function that runs the command in this process, which has the tables of languages already."""
     monkeypatch.chdir(root)
-    for module in ("asr.runtime.errors", "asr.commands.new_language.proposal"):
+    package = "asr.commands.new_language"
+    for module in (
+        "asr.runtime.errors",
+        f"{package}.proposal",
+        f"{package}.corpus",
+        "asr.commands.check.settings",
+    ):
         monkeypatch.setattr(f"{module}.CODE", root)
 
     def run(*args: str) -> str:
@@ -74,7 +79,7 @@ def test_what_was_found_is_printed_and_kept(dhivehi):
     assert (dhivehi.folder / "README.md").read_text() == dhivehi.output
     for found in (
         "# Dhivehi (dv)", "1. `sinhala` (Sinhala)", "dv.tar.gz, sentences: 5.", " ids a word, ",
-        "`wer_whisper_basic` drops", "The longest clip has 7.1 s", "- `train.tsv`: 3 clips, 2 speakers",
+        "`wer_whisper_basic` drops", "`model.audio_window_s` is 3; 1 fits", "1 recording of cv in no row",
         "    cd recipes/dv\n    dvc repro filter",
     ):  # fmt: skip
         assert found in dhivehi.output
@@ -121,13 +126,47 @@ def test_the_data_collective_and_a_token_of_ones_own(root, run):
     assert "Not checked: there is no text." in output
 
 
+def test_a_folder_becomes_a_recipe_that_runs_without_the_root_s_local_edits(root, run, caplog):
+    rows = [(f"s{i % 5}", f"{i}.flac", f"kelime {'abcdefghij'[i]}") for i in range(10)]
+    unpack(root, [
+        ("corpora/qab/Metadata.csv", tsv(*rows, header=("Speaker", "File", "Text")).replace(b"\t", b";")),
+        *((f"corpora/qab/{file}", tone(hz=200 + 20 * i)) for i, (_, file, _) in enumerate(rows)),
+    ])  # fmt: skip
+    subprocess.run(["git", "add", "."], cwd=root, env=ENVIRONMENT, check=True)
+    subprocess.run(["git", "commit", "-qm", "."], cwd=root, env=ENVIRONMENT, check=True)
+    files = {name: (root / name).read_text() for name in ("params.yaml", "dvc.yaml")}
+    (root / "params.yaml").write_text(files["params.yaml"].replace("max_steps: 500", "max_steps: 7"))
+    (root / "dvc.yaml").write_text("# mine\n")
+    with caplog.at_level("INFO", "asr"):
+        output = run("qab", "--folder", "corpora/qab", "--model", str(MODEL))
+    for name, text in files.items():
+        (root / name).write_text(text)
+    params = load_params(root / "recipes/qab/params.yaml")
+    mine = params.corpora["mine"]
+    assert (mine.source, mine.path, mine.locale, mine.use) == ("folder", "../../corpora/qab", "qab", "both")
+    assert params.train.max_steps == 500 and "code: ../.." in (root / "recipes/qab/dvc.yaml").read_text()
+    for found in (
+        "audio is 'File'",
+        "| mine ",
+        "the checkpoint is chosen on",
+        "    cd recipes/qab\n    dvc repro filter",
+    ):
+        assert found in output
+    repository = Repository(root)
+    repository.folder = root / "recipes/qab"
+    assert repository.repro("download@mine") == ["download@mine"]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["kurdish_sorani"], "'kurdish_sorani' is not spelt as Common Voice does"),
         (["ckb", "--language", "sorani"], "--language: Whisper does not know 'sorani'"),
-        (["ckb", "--archive", "absent.tar.gz"], "--archive: no file"),
-        (["ckb", "--archive", "corpora/cv-corpus-1.0-dv.tar.gz"], "in a folder 'ckb'; it has tables of dv"),
+        (["ckb", "--archive", "absent.tar.gz"], "absent.tar.gz"),
+        (["ckb", "--archive", "corpora/cv-corpus-1.0-dv.tar.gz"], "in a folder 'ckb'.*it has dv"),
+        (["ckb", "--folder", "absent"], "no file or folder .*absent"),
+        (["ckb", "--folder", "asr"], "no table and no annotations in"),
+        (["xx"], "ISO 639 has no language 'xx'"),
         (["ckb", "--text", "absent.txt"], "absent.txt"),
         (["ckb", "--tokenizer", "absent"], "--tokenizer: no folder"),
         (["ckb", "--tokenizer", str(MODEL), "--out", "/tmp/elsewhere/ckb"], "is not inside"),
@@ -150,7 +189,7 @@ def test_a_text_has_to_have_lines(tmp_path):
 
 
 def test_a_release_is_found_if_there_is_no_doubt(tmp_path, monkeypatch):
-    monkeypatch.setattr(proposal, "CODE", tmp_path)
+    monkeypatch.setattr(corpus, "CODE", tmp_path)
     assert find_archive("ti") is None
     (tmp_path / "corpora").mkdir()
     for name in ("cv-corpus-20-ti", "cv-corpus-20-tig", "notes-ti"):
@@ -180,7 +219,7 @@ def test_only_the_newest_checkpoint_knows_cantonese(model, first):
 
 def test_a_code_that_nobody_knows_is_named(run, caplog):
     run("qaa", "--tokenizer", str(MODEL))
-    assert "nothing is known about qaa" in caplog.text
+    assert "no relatives of qaa are known" in caplog.text
     caplog.clear()
     run("ckb", "--tokenizer", str(MODEL))
-    assert "nothing is known" not in caplog.text
+    assert "no relatives" not in caplog.text

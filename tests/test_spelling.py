@@ -3,7 +3,7 @@
 import pytest
 from transformers import WhisperProcessor
 
-from asr.commands.new_language.spelling import POSITIONS, cost, script, treatment
+from asr.commands.new_language.spelling import POSITIONS, cost, treatment
 from tests.recipes import REPOSITORY
 
 DHIVEHI = "އަޅުގަނޑު ރާއްޖެއަށް ދަން."  # 3 words, 22 letters and marks, 2 spaces, a full stop
@@ -60,11 +60,3 @@ def test_marks_of_scripts(text, marks, words, whisper_words):
 )
 def test_what_stands_within_a_word_and_parts_it(text, parting):
     assert treatment([text]).parting == parting
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("ދަން CD", "Thaa"), ("саха abc тыла", "Cyrl"), ("中文", "Hani"), ("3 …", None)],
-)
-def test_the_script_of_a_text(text, expected):
-    assert script([text], ["Latn", "Thaa", "Ethi", "Cyrl", "Hani", "Hans", "Jpan"]) == expected

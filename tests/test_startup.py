@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.corpora import tone, unpack
 from tests.recipes import REPOSITORY, Recipe
 
 # What one source needs and the others do not.
@@ -67,6 +68,15 @@ def test_a_stage_that_computes_no_tensor_loads_no_torch(finished, tmp_path, stag
     assert run.returncode == 0, run.stderr
     loaded = {line.rsplit("|", 1)[1].strip() for line in run.stderr.splitlines() if "|" in line}
     assert "asr.params" in loaded and "torch" not in loaded
+
+
+def test_a_corpus_is_checked_without_torch(tmp_path):
+    unpack(tmp_path, [("t.csv", b"file,text\na.wav,x\nb.wav,y\n"), ("a.wav", tone(format="WAV"))])
+    process = start("-X", "importtime", "-m", "asr", "check", str(tmp_path))
+    output, errors = process.communicate()
+    assert process.returncode == 0 and "b.wav" in output, errors
+    loaded = {line.rsplit("|", 1)[1].strip() for line in errors.splitlines() if "|" in line}
+    assert "asr.selection" in loaded and not {"torch", "datasets"} & loaded
 
 
 def test_a_stage_has_torch_loaded_with_threads_that_spin_briefly():

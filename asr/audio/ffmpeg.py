@@ -42,6 +42,8 @@ class FFmpegFile:
             raise ValueError("no sound in it that can be decoded")
         self.samplerate, self.channels = stream.rate, stream.channels
         self.format = self._container.format.name
+        length = self._container.duration if self.format in STATE_LENGTH else None
+        self.stated_s = (length or 0) / av.time_base  # 0: it does not say
         self.missing = ""  # what the file proves to be missing at its end; known when all is read
         self._file, self._stream, self._reached_s = file, stream, 0.0
         self._decoded, self._rest = self._blocks(), np.zeros((0, self.channels), np.float32)
@@ -101,11 +103,9 @@ class FFmpegFile:
 
     def _cut_off(self, end: int) -> str:
         """Compare the length that the file states with what was read up to the byte `end`."""
-        length = self._container.duration
-        if length is not None and self.format in STATE_LENGTH:
-            length_s = length / av.time_base
-            if length_s - self._reached_s > SLACK_S:
-                return f"{self._reached_s:.1f} s are there of {length_s:.1f} s"
+        if self.stated_s:
+            if self.stated_s - self._reached_s > SLACK_S:
+                return f"{self._reached_s:.1f} s are there of {self.stated_s:.1f} s"
         elif self.format.startswith("matroska"):
             self._file.seek(end + BLOCK_HEADER)
             if self._file.read(1) in BLOCKS:

@@ -4,11 +4,13 @@ The package `qwanqwa` has the families of Glottolog, and countries and places mo
 `langcodes` has the macrolanguages of ISO 639-3 and the usual scripts of Unicode CLDR.
 """
 
+import re
 import warnings
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
+import iso639
 from langcodes import Language as Tag
 from langcodes import LanguageTagError
 from langcodes.data_dicts import LIKELY_SUBTAGS, MACROLANGUAGES
@@ -21,6 +23,8 @@ NO_FAMILY = {
     "Artificial Language", "Bookkeeping", "Mixed Language", "Pidgin", "Speech Register", "Unattested",
     "Unclassifiable",
 }  # fmt: skip
+NO_LANGUAGE = {"", "mul", "zxx"}  # undetermined, several, or none
+PRIVATE = re.compile("q[a-t][a-z]")  # BCP 47
 SAME_SCRIPT = {"Hans": "Hani", "Hant": "Hani"}
 
 
@@ -42,7 +46,7 @@ def find(locale: str) -> Language:
 
     Raises
     ------
-    ValueError: not a language code, or not as Common Voice spells it and names a release's folder.
+    ValueError: no language has the code, or not as Common Voice spells it and names a release's folder.
     """
     if "_" in locale or not locale.split("-")[0].islower():
         raise ValueError(f"{locale!r} is not spelt as Common Voice does: such as ckb, zh-HK or nan-tw")
@@ -53,8 +57,13 @@ def find(locale: str) -> Language:
             f"{locale!r} is not a language code ({error}): give Common Voice's locale, such as ckb or zh-HK,"
             " or an ISO 639-3 code"
         ) from error
-    code = tag.language
+    code = tag.language or ""
     languoid = _look_up(code)
+    if code in NO_LANGUAGE or not (languoid or PRIVATE.fullmatch(code) or _in_iso_639(code)):
+        raise ValueError(
+            f"ISO 639 has no language {locale!r}: look its code up (https://iso639-3.sil.org), or"
+            " take one for private use, qaa to qtz, or mis"
+        )
     members = _members(code, languoid)
     scripts = [script.iso_15924 for script in languoid.canonical_scripts] if languoid else []
     script = tag.script or (tag.maximize().script if code in LIKELY_SUBTAGS else next(iter(scripts), ""))
@@ -84,6 +93,13 @@ def _look_up(code: str) -> Languoid | None:
         except KeyError:
             continue
     return None
+
+
+def _in_iso_639(code: str) -> bool:
+    try:
+        return bool(iso639.Language.match(code))
+    except iso639.LanguageNotFoundError:
+        return False
 
 
 def _members(code: str, languoid: Languoid | None) -> list[Languoid]:

@@ -1,16 +1,13 @@
 """The findings about a language in Markdown, for the terminal and the recipe's README.md."""
 
 import unicodedata
-from collections.abc import Sequence
 
 from asr.commands.new_language.database import Language
 from asr.commands.new_language.relatives import Candidate, proposals
 from asr.commands.new_language.spelling import POSITIONS, Cost, Treatment
-from asr.commands.new_language.survey import Survey
 
 MANY_IDS = 7  # for a word; docs/languages.md has the numbers of several languages
 LONG_WORDS = 15  # characters on average; such a script has no spaces between words
-FULL_WINDOW_S = 30
 APOSTROPHES = "'’‘`´"
 
 
@@ -66,29 +63,3 @@ def of_normalisers(found: Treatment) -> list[str]:
             line += " If it is a letter, not an elision, write it as ʼ (U+02BC) or ʻ (U+02BB) in the table."
         lines.append(line)
     return lines
-
-
-def of_corpus(found: Survey) -> list[str]:
-    """Say how many clips and hours there are, and the window that fits, if the release has durations."""
-    lines = []
-    for name, clips in found.clips.items():
-        duration = f", {sum(found.seconds[name]) / 3600:.1f} hours" if found.seconds else ""
-        lines.append(f"- `{name}`: {clips:,} clips, {found.speakers[name]:,} speakers{duration}")
-    seconds = [s for name, of_it in found.seconds.items() if name != "validated.tsv" for s in of_it]
-    if not seconds:
-        return [*lines, "", "The release has no durations; `dvc repro filter` measures them."]
-    longest = max(seconds)
-    if longest < FULL_WINDOW_S - 1:
-        lines += [
-            "",
-            f"The longest clip has {longest:.1f} s. `model.audio_window_s: {int(longest) + 1}` fits them all"
-            f" and makes training cheaper. Leave it at {FULL_WINDOW_S} to transcribe longer ones"
-            " (docs/training.md).",
-        ]
-    return lines
-
-
-def page(title: str, sections: dict[str, Sequence[str]]) -> str:
-    """Join sections under their headings; empty ones are left out."""
-    parts = ["\n".join([f"## {name}", "", *lines]) for name, lines in sections.items() if lines]
-    return "\n\n".join([f"# {title}", *parts]) + "\n"

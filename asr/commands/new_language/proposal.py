@@ -1,61 +1,42 @@
 """A recipe for another language, and the findings about the language, its corpus and the tokenizer."""
 
 import argparse
-import hashlib
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import httpx2
 import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
-from langcodes.data_dicts import ALL_SCRIPTS
 from transformers import WhisperProcessor
 
 from asr.audio.log_mel import POSITIONS_PER_SECOND
+from asr.commands.check import layout
+from asr.commands.check.examination import examine
+from asr.commands.check.faults import faults
+from asr.commands.check.reading import read
+from asr.commands.check.transcripts import by_script
 from asr.commands.new_language import database, findings, recipe, relatives, spelling
+from asr.commands.new_language.corpus import block, read_lines, readable, seen_from, sha256
 from asr.commands.new_language.relatives import Candidate
-from asr.commands.new_language.survey import survey
 from asr.model.whisper import load_processor
-from asr.params import read_yaml
+from asr.params import load_params, read_yaml
 from asr.runtime.errors import CODE
-from asr.sources.mdc import CORPORA
+from asr.scoring.text import without_tags
 
 PROCESSOR = ["*.json", "*.txt"]  # a checkpoint's files without its weights
 NEWEST = "yue"  # the only language that large-v3 and large-v3-turbo have and the others lack
 HEAD = """\
-{title}, written by `asr new-language`; README.md beside it has the findings.
+{title}, written by `asr new-language`; README.md beside it has the findings. What is not about the language
+and its corpus is as the last commit has it in the root's params.yaml, without changes that are not committed.
 Every key is required, unknown keys are refused. `dvc exp run -S train.max_steps=4000` changes one here
 and runs; `git restore params.yaml` takes it back."""
 logger = logging.getLogger("new-language")
-
-
-def read_lines(path: Path) -> list[str]:
-    """Read a text with a sentence on each line.
-
-    Raises
-    ------
-    FileNotFoundError: no such file.
-    ValueError: not UTF-8, or empty.
-    """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"--text: {path} is not UTF-8 ({error.reason}): save it as UTF-8") from error
-    if not lines:
-        raise ValueError(f"--text: {path} is empty")
-    return lines
-
-
-def find_archive(locale: str) -> Path | None:
-    """Find the locale's release in corpora/; None unless there is exactly one."""
-    suffixes = ("tar", "tar.gz", "zip")
-    names = (f"{kind}-corpus-*-{locale}.{suffix}" for kind in ("cv", "sps") for suffix in suffixes)
-    found = [path for name in names for path in (CODE / CORPORA).glob(name) if path.is_file()]
-    return found[0] if len(found) == 1 else None
 
 
 def find_processor(model: str, revision: str | None, folder: Path | None) -> tuple[Path | None, str | None]:
@@ -88,36 +69,12 @@ def parameters(args: argparse.Namespace, folder: Path, commit: str | None, token
     if config.exists():
         positions = json.loads(config.read_text(encoding="utf-8")).get("max_source_positions", 1500)
         own_s = positions // POSITIONS_PER_SECOND
-        if own_s < read_yaml((CODE / "params.yaml").read_text(encoding="utf-8"))["model"]["audio_window_s"]:
+        if own_s < read_yaml(recipe.committed(CODE, "params.yaml"))["model"]["audio_window_s"]:
             shorter["model.audio_window_s"] = (own_s, "as the pretrained model was built")
     return shorter | {
-        "pretrained.name": (_seen_from(folder, model) if model.is_dir() else args.model, None),
-        "pretrained.revision": (_sha256(weights) if weights.exists() else commit, None),
+        "pretrained.name": (seen_from(folder, model) if model.is_dir() else args.model, None),
+        "pretrained.revision": (sha256(weights) if weights.exists() else commit, None),
         "model.language": (token, why),
-    }
-
-
-def corpus(args: argparse.Namespace, folder: Path) -> tuple[str, recipe.Block]:
-    """Return the corpus' name, and its keys with their values and comments."""
-    if args.mdc:
-        anchor = _seen_from(folder, CODE / CORPORA / "README.md")
-        source = {
-            "source": ("mdc", "Mozilla Data Collective"),
-            "path": (anchor, "of what is there, nothing here can be watched"),
-            "dataset": (args.mdc, "id or slug"),
-        }
-    else:
-        archive = args.archive or CODE / CORPORA / f"cv-corpus-{args.locale}.tar.gz"
-        source = {
-            "source": ("archive", "a Common Voice release"),
-            "path": (_seen_from(folder, archive), None if args.archive else "to be set"),
-            "sha256": (_sha256(archive) if args.archive else None, "null: not checked"),
-        }
-    return "cv", source | {
-        "use": ("both", "train | test | both"),
-        "locale": (args.locale, None),
-        "test_fraction": (0.1, "of the speakers, where a release has no test split"),
-        "add_validated": (False, "true: train on validated.tsv too, less what validation and test share"),
     }
 
 
@@ -128,12 +85,16 @@ def write(args: argparse.Namespace, folder: Path) -> str:
     transformers.utils.logging.set_verbosity_error()  # about long sentences, which are counted
     language = database.find(args.locale)
     if not language.family:
-        logger.warning("nothing is known about %s: is it spelt as on Common Voice?", args.locale)
-    release = survey(args.archive, args.locale) if args.archive else None
-    sentences = release.sentences if release else read_lines(args.text) if args.text else []
-    script = spelling.script(sentences, ALL_SCRIPTS) or language.script
+        logger.warning("no relatives of %s are known", args.locale)
+    name, corpus = "mine" if args.folder else "cv", readable(args)
+    if corpus:
+        rows, log = read({name: corpus})
+        sentences = [*filter(None, rows.sentence.map(without_tags).str.strip())]
+    else:
+        sentences = read_lines(args.text) if args.text else []
+    script = next(iter(by_script(Counter(chain.from_iterable(sentences)))), language.script)
 
-    pinned = read_yaml((CODE / "params.yaml").read_text(encoding="utf-8"))["pretrained"]
+    pinned = read_yaml(recipe.committed(CODE, "params.yaml"))["pretrained"]
     revision = pinned["revision"] if args.model == pinned["name"] else None
     files, commit = find_processor(args.model, revision, args.tokenizer)
     processor = load_processor(files, "english", "transcribe") if files else None
@@ -146,12 +107,14 @@ def write(args: argparse.Namespace, folder: Path) -> str:
     cost = spelling.cost(processor.tokenizer, sentences) if processor and sentences else None
     changes = parameters(args, folder, commit or revision, token, why)
     title = f"{language.name} ({args.locale})"
-    recipe.write(CODE, folder, changes, dict([corpus(args, folder)]), HEAD.format(title=title))
-    text = findings.page(title, {
+    recipe.write(CODE, folder, changes, {name: block(args, folder, corpus)}, HEAD.format(title=title))
+    limits = load_params(folder / "params.yaml")
+    examined = corpus and examine(rows, log, {name: corpus}, limits.filter, limits.model.audio_window_s)
+    text = layout.page(title, {
         "Language token": findings.of_language(language, ranked, token),
-        "Tokenizer": _of_tokenizer(args.archive or args.text, cost),
+        "Tokenizer": _of_tokenizer(args.archive or args.folder or args.text, cost),
         "Normalisers": findings.of_normalisers(spelling.treatment(sentences)),
-        "Corpus": findings.of_corpus(release) if release else [],
+        "Corpus": _of_corpus(examined) if examined else [],
         "Next": _next(folder, args, changes),
     })  # fmt: skip
     (folder / "README.md").write_text(text, encoding="utf-8")
@@ -160,15 +123,29 @@ def write(args: argparse.Namespace, folder: Path) -> str:
 
 def _of_tokenizer(source: Path | None, cost: spelling.Cost | None) -> list[str]:
     if not source:
-        return ["Not checked: there is no text. Give --archive, or --text with a sentence on each line."]
+        return [
+            "Not checked: there is no text. Give --archive, --folder, or --text with a sentence on each line."
+        ]
     if not cost:
         return ["Not checked: the hub gave no tokenizer. Give --tokenizer FOLDER, such as data/pretrained."]
     return [f"Checked on {source}, sentences: {cost.sentences:,}.", *findings.of_tokenizer(cost)]
 
 
+def _of_corpus(examined: dict) -> list[str]:
+    """Lay out the clips, how the corpus was read, and what to look at; `asr check` has all of it."""
+    found = [*examined["log"], *faults(examined)]
+    return [
+        layout.clips(examined, "github"),
+        "",
+        *layout.lengths(examined["window"]),
+        "",
+        *(f"- {line}" for line in found),
+    ]
+
+
 def _next(folder: Path, args: argparse.Namespace, changes: dict) -> list[str]:
     lines = []
-    if not args.archive and not args.mdc:
+    if not args.archive and not args.folder and not args.mdc:
         lines = ["Set `corpora.cv.path` in params.yaml to the corpus (docs/corpora.md).", ""]
     if changes["pretrained.revision"][0] is None:
         lines = ["`pretrained.revision` is null. A commit from the model's page pins the model.", "", *lines]
@@ -178,14 +155,3 @@ def _next(folder: Path, args: argparse.Namespace, changes: dict) -> list[str]:
         "    dvc repro filter    # metrics/filter.json: hours, speakers, clips that were dropped and why",
         "    dvc repro",
     ]
-
-
-def _seen_from(folder: Path, path: Path) -> str:
-    """Return a path as the recipe's stages need it: relative within the repository, else absolute."""
-    path, root = path.resolve(), CODE.resolve()
-    return os.path.relpath(path, folder.resolve()) if root in path.parents else str(path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

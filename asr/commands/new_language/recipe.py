@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from ruamel.yaml.error import YAMLError
@@ -30,7 +31,7 @@ def write(root: Path, folder: Path, changes: Block, corpora: dict[str, Block], h
 
     Parameters
     ----------
-    root: the repository, with the dvc.yaml and params.yaml to start from
+    root: the repository, whose dvc.yaml and params.yaml are the start, without what is not committed
     changes: parameters named as for `dvc exp run -S`, each with a comment, None for the one that is there
     corpora: what stands under `corpora`, in place of the root's
     head: the comment at the top of params.yaml, without #
@@ -41,12 +42,12 @@ def write(root: Path, folder: Path, changes: Block, corpora: dict[str, Block], h
     ValueError: the folder is not in the repository, or a parameter is unknown or ill-typed.
     """
     pipeline = located(root, folder)
-    params = changed((root / "params.yaml").read_text(encoding="utf-8"), changes, corpora, head)
+    params = changed(committed(root, "params.yaml"), changes, corpora, head)
     cache = os.path.relpath(root.resolve() / ".dvc/cache", folder.resolve() / ".dvc")
     files = {
         "dvc.yaml": pipeline,
         "params.yaml": params,
-        ".dvcignore": (root / ".dvcignore").read_text(encoding="utf-8"),
+        ".dvcignore": committed(root, ".dvcignore"),
         ".dvc/config": CONFIG.format(cache=cache),
         ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
     }
@@ -61,6 +62,14 @@ def write(root: Path, folder: Path, changes: Block, corpora: dict[str, Block], h
         raise
 
 
+def committed(root: Path, name: str) -> str:
+    """Return a file of the repository's root as git's HEAD has it; where that has none, as it lies there."""
+    shown = subprocess.run(
+        ["git", "-C", str(root), "show", f"HEAD:./{name}"], capture_output=True, check=False
+    )
+    return shown.stdout.decode() if shown.returncode == 0 else (root / name).read_text(encoding="utf-8")
+
+
 def located(root: Path, folder: Path) -> str:
     """Return the root's dvc.yaml as it is in a folder below: one line says where the code is.
 
@@ -71,7 +80,7 @@ def located(root: Path, folder: Path) -> str:
     if root.resolve() not in folder.resolve().parents:
         raise ValueError(f"{folder} is not inside {root}: a recipe runs the code there. Give another --out")
     up = os.path.relpath(root.resolve(), folder.resolve())
-    return (root / "dvc.yaml").read_text(encoding="utf-8").replace("  - code: .\n", f"  - code: {up}\n", 1)
+    return committed(root, "dvc.yaml").replace("  - code: .\n", f"  - code: {up}\n", 1)
 
 
 def changed(text: str, changes: Block, corpora: dict[str, Block], head: str) -> str:
@@ -107,8 +116,10 @@ def _line(indent: str, key: str, value: object, comment: str | None) -> str:
     return f"{indent}{key}: {as_yaml(value)}" + (f"  # {comment}" if comment else "")
 
 
-def as_yaml(value: str | int | float | bool | None) -> str:
+def as_yaml(value: str | int | float | bool | dict | None) -> str:
     """Write a value so that YAML reads the same."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {as_yaml(of_it)}" for key, of_it in value.items()) + "}"
     if not isinstance(value, str):
         return json.dumps(value)
     try:

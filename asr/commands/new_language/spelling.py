@@ -75,19 +75,5 @@ def treatment(sentences: Iterable[str]) -> Treatment:
     )
 
 
-def script(sentences: Iterable[str], scripts: Iterable[str]) -> str | None:
-    """Return the script of most letters and marks, of those given by ISO 15924 code; None without letters."""
-    letters = Counter(c for sentence in sentences for c in regex.findall(r"[\p{L}\p{M}]", sentence))
-    found = {}
-    for code in scripts:
-        try:
-            of_it = regex.compile(rf"\p{{Script={code}}}")
-        except regex.error:  # a script that Unicode has no property for, such as Hans or Jpan
-            continue
-        found[code] = sum(n for c, n in letters.items() if of_it.match(c))
-    code, number = max(found.items(), key=lambda item: item[1])
-    return code if number else None
-
-
 def _count_words(texts: Iterable[str]) -> int:
     return sum(len(text.split()) for text in texts)
