@@ -57,9 +57,9 @@ class Meter(TrainerCallback):
         if state.global_step == self.steps:
             self.counting.close()
             self.flops = self.counter.get_total_flops()
-            self.begun, self.waited_s = _now(), 0.0
+            self.begun, self.waited_s = now(), 0.0
         elif state.global_step == 2 * self.steps:
-            self.seconds = _now() - self.begun
+            self.seconds = now() - self.begun
             control.should_training_stop = True
 
 
@@ -89,13 +89,13 @@ def matrix_product(dtype: torch.dtype) -> float:
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     times = []
     for _ in range(ROUNDS + 1):  # the first one warms up
-        begun = _now()
+        begun = now()
         left @ right
-        times.append(_now() - begun)
+        times.append(now() - begun)
     return 2 * size**3 / min(times[1:])
 
 
-def _now() -> float:
+def now() -> float:
     """Return the time at which all that was asked for is done."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
