@@ -19,9 +19,8 @@ from asr.commands.demo.server import Demo, serve
 from asr.commands.transcribe.pieces import Piece
 from asr.commands.transcribe.subtitles import Segment, plain
 from asr.commands.transcribe.transcriber import Transcriber, transcripts
-from asr.params import SampleSource
 from asr.sources import sample
-from tests.recipes import REPOSITORY
+from tests.recipes import REPOSITORY, checked_corpus
 from tests.test_audio import encoded, speechlike
 
 FEW = {"train_clips": 1, "train_voices": 1, "test_clips": 5, "test_voices": 5, "bad_clips": 0, "seed": 3}
@@ -39,7 +38,7 @@ def transcribers():
 @pytest.fixture(scope="session")
 def speech():
     """Five spoken clips, mp3."""
-    return [clip.audio for clip in sample.clips(SampleSource(**FEW)) if clip.split == "test"]
+    return [clip.audio for clip in sample.clips(checked_corpus("sample", **FEW)) if clip.split == "test"]
 
 
 @pytest.fixture(scope="session")

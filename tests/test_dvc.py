@@ -68,7 +68,7 @@ def test_a_change_to_the_evaluation_reruns_evaluate_only(repository):
     [
         ("asr/runtime/errors.py", []),
         ("asr/params.py", []),
-        ("asr/audio/decode.py", ["evaluate", "featurize@sample", "train"]),
+        ("asr/audio/decode.py", ["download@sample", "evaluate", "featurize@sample", "train"]),
     ],
 )
 def test_a_changed_text_makes_stale_what_depends_on_it(repository, file, stale):

@@ -89,7 +89,10 @@ def test_what_is_read_later_does_not(name):
 
 
 def test_the_encoding_of_streams_that_is_asked_for_is_theirs():
-    code = "import sys; print([(s.encoding, s.errors) for s in (sys.stdin, sys.stdout, sys.stderr)])"
+    code = (
+        "import codecs, sys; streams = sys.stdin, sys.stdout, sys.stderr;"
+        " print([(codecs.lookup(stream.encoding).name, stream.errors) for stream in streams])"
+    )
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     true = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert start(code, env=environment).communicate() == (true.stdout, "True\n")
