@@ -1,5 +1,6 @@
 """The command as it is typed, in a repository like this one, and the recipe that it writes, run by DVC."""
 
+import json
 import shutil
 import subprocess
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ import pytest
 
 from asr.commands.new_language import cli, corpus
 from asr.commands.new_language.corpus import find_archive, read_lines
-from asr.commands.new_language.proposal import NEWEST, find_processor, usable
+from asr.commands.new_language.proposal import NEWEST, RATES, find_processor, usable
 from asr.commands.new_language.relatives import nearest
 from asr.params import load_params
 from tests.corpora import release, tone, tsv, unpack, write_archive
@@ -111,6 +112,7 @@ def test_a_language_without_a_corpus_yet(root, run, tmp_path):
     corpus = params.corpora["cv"]
     assert corpus.path == "../corpora/cv-corpus-ckb.tar.gz" and corpus.sha256 is None
     assert (params.pretrained.name, params.pretrained.revision) == ("openai/whisper-base", None)
+    assert params.train.learning_rate == RATES[512] != load_params(root / "params.yaml").train.learning_rate
     assert params.model.language == "persian"
     assert f"Checked on {text}, sentences: 2." in output and "Set `corpora.cv.path` in params.yaml" in output
     assert "`pretrained.revision` is null" in output
@@ -186,6 +188,19 @@ def test_a_text_has_to_have_lines(tmp_path):
         (tmp_path / "text").write_bytes(data)
         with pytest.raises(ValueError, match=message):
             read_lines(tmp_path / "text")
+
+
+def test_a_checkpoint_s_own_configuration_says_its_size(run, root, tmp_path):
+    own = tmp_path / "whisper-tiny"
+    shutil.copytree(MODEL, own)
+    config = json.loads((own / "config.json").read_text())
+    (own / "config.json").write_text(json.dumps(config | {"d_model": 1024}))
+    run("gn", "--model", str(own))
+    assert load_params(root / "recipes/gn/params.yaml").train.learning_rate == RATES[1024]
+
+
+def test_the_root_s_recipe_has_the_rate_of_its_size():
+    assert load_params(REPOSITORY / "params.yaml").train.learning_rate == RATES[768]
 
 
 def test_a_release_is_found_if_there_is_no_doubt(tmp_path, monkeypatch):

@@ -31,6 +31,10 @@ from asr.scoring.text import without_tags
 
 PROCESSOR = ["*.json", "*.txt"]  # a checkpoint's files without its weights
 NEWEST = "yue"  # the only language that large-v3 and large-v3-turbo have and the others lack
+# The learning rate by a model's width, and widths by size: a twentieth of the rate in pretraining (Radford et
+# al. 2022: 1.5e-3, 1e-3, 5e-4, 2.5e-4, 1.75e-4), which was best for whisper-base: docs/experiments.md.
+RATES = {384: 7.5e-5, 512: 5.0e-5, 768: 2.5e-5, 1024: 1.25e-5, 1280: 8.75e-6}
+WIDTHS = {"tiny": 384, "base": 512, "small": 768, "medium": 1024, "large": 1280}
 HEAD = """\
 {title}, written by `asr new-language`; README.md beside it has the findings. What is not about the language
 and its corpus is as the last commit has it in the root's params.yaml, without changes that are not committed.
@@ -61,17 +65,29 @@ def usable(ranked: Iterable[Candidate], model: str, processor: WhisperProcessor 
     return [one for one in ranked if one.code != NEWEST or "large-v3" in model]
 
 
-def parameters(args: argparse.Namespace, folder: Path, commit: str | None, token: str, why: str) -> dict:
-    """Return the parameters that differ from the root's recipe, with a comment; None keeps the root's."""
-    model = Path(args.model)
-    weights, config = model / "model.safetensors", model / "config.json"
-    shorter = {}
-    if config.exists():
-        positions = json.loads(config.read_text(encoding="utf-8")).get("max_source_positions", 1500)
-        own_s = positions // POSITIONS_PER_SECOND
-        if own_s < read_yaml(recipe.committed(CODE, "params.yaml"))["model"]["audio_window_s"]:
-            shorter["model.audio_window_s"] = (own_s, "as the pretrained model was built")
-    return shorter | {
+def parameters(
+    args: argparse.Namespace, folder: Path, described: Path | None, commit: str | None, token: str, why: str
+) -> dict:
+    """Return the parameters that differ from the root's recipe, with a comment; None keeps the root's.
+
+    Parameters
+    ----------
+    described: a folder with the checkpoint's config.json, if there is one
+    commit: of the checkpoint on the hub
+    """
+    model, own = Path(args.model), {}
+    root = read_yaml(recipe.committed(CODE, "params.yaml"))
+    named = next((width for size, width in WIDTHS.items() if f"whisper-{size}" in model.name), None)
+    config = {"d_model": named}
+    if described and (described / "config.json").exists():
+        config = json.loads((described / "config.json").read_text(encoding="utf-8"))
+    own_s = config.get("max_source_positions", 1500) // POSITIONS_PER_SECOND
+    if own_s < root["model"]["audio_window_s"]:
+        own["model.audio_window_s"] = (own_s, "as the pretrained model was built")
+    if RATES.get(config.get("d_model"), root["train"]["learning_rate"]) != root["train"]["learning_rate"]:
+        own["train.learning_rate"] = (RATES[config["d_model"]], "for a model of this size: docs/training.md")
+    weights = model / "model.safetensors"
+    return own | {
         "pretrained.name": (seen_from(folder, model) if model.is_dir() else args.model, None),
         "pretrained.revision": (sha256(weights) if weights.exists() else commit, None),
         "model.language": (token, why),
@@ -105,7 +121,8 @@ def write(args: argparse.Namespace, folder: Path) -> str:
         raise ValueError(f"--language: {args.model} has no token for {token}; large-v3 has: --size large-v3")
 
     cost = spelling.cost(processor.tokenizer, sentences) if processor and sentences else None
-    changes = parameters(args, folder, commit or revision, token, why)
+    described = Path(args.model) if Path(args.model).is_dir() else files if commit else None
+    changes = parameters(args, folder, described, commit or revision, token, why)
     title = f"{language.name} ({args.locale})"
     recipe.write(CODE, folder, changes, {name: block(args, folder, corpus)}, HEAD.format(title=title))
     limits = load_params(folder / "params.yaml")
