@@ -8,7 +8,12 @@ from itertools import groupby
 
 import numpy as np
 import torch
-from transformers import WhisperForConditionalGeneration, WhisperProcessor
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+)
 
 from asr.audio.log_mel import pad
 from asr.model.whisper import padded_frames, window_frames
@@ -30,6 +35,7 @@ class DecodingOptions:
     batch_size: int  # pieces at a time
     max_new_tokens: int  # for a piece, at most MAX_NEW_TOKENS
     num_beams: int  # 1: greedy search
+    language_model: LogitsProcessor | None = None  # asr/language_model/fusion.py
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ def _transcribe(
 ) -> list[Hypothesis]:
     """Transcribe clips once; `padded` returns the frames to which a clip of so many frames is padded."""
     window = window_frames(model)
+    fused = LogitsProcessorList([options.language_model] if options.language_model else [])
     batches = plan(lengths, window, options.batch_size, padded)
     heard = []
     with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_main()) as advance:
@@ -103,6 +110,7 @@ def _transcribe(
                     return_timestamps=False,
                     max_new_tokens=options.max_new_tokens,
                     num_beams=options.num_beams,
+                    logits_processor=fused,
                 )
             for piece, row in zip(batch, ids.cpu(), strict=True):
                 heard.append((piece.clip, piece.number, _read(row, processor, options.max_new_tokens)))

@@ -1,12 +1,12 @@
 """N-grams of token ids, counted in a text, and the probabilities of the next id.
 
-Interpolated Kneser-Ney with one discount for each order (Chen and Goodman 1998, section 2.7): below the highest
-order, an n-gram counts as often as there are different ids before it. What begins a line counts as often as it
-occurs, because nothing is before it.
+Interpolated Kneser-Ney with one discount for each order (Chen and Goodman 1998, section 2.7): below the
+highest order, an n-gram counts as often as there are different ids before it. What begins a line counts as
+often as it occurs, because nothing is before it.
 
-The ids from 0 to `size` - 1 are words of the model, the last of them the end of text; `size` stands for the
-beginning of a line. An n-gram is numbered by its place among the sorted keys of its order. Its key is
-`size` * (the number of the n-gram without its last id) + its last id, so the continuations of one are neighbours.
+The ids below `size` are text; `size` stands for the beginning of a line. An n-gram is numbered by its place
+among the sorted keys of its order. Its key is `size` * (the number of the n-gram without its last id) + its
+last id, so the continuations of one are neighbours.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ class NGrams:
 
     @cached_property
     def unigram(self) -> np.ndarray:
-        """Probabilities without context; ids that the text does not have share the discount: shape = (size,)."""
+        """Probabilities without context, shape = (size,); the discount is for ids that the text lacks, too."""
         n_all, n_types = self.unigrams.sum(), np.count_nonzero(self.unigrams)
         discount = _discount(self.unigrams)
         return (np.maximum(self.unigrams - discount, 0) + discount * n_types / self.size) / n_all
@@ -62,7 +62,7 @@ class NGrams:
 
         Returns
         -------
-        of each row: a factor, words, and their probabilities. Those of all other words are `unigram` times the
+        of each row: a factor, ids, and their probabilities. Those of all other ids are `unigram` times the
         factor.
         """
         contexts = contexts[:, max(contexts.shape[1] - self.order + 1, 0) :].astype(np.int64)
@@ -79,22 +79,22 @@ class NGrams:
         return numbers
 
     def _following(self, numbers: list[int]) -> tuple[float, np.ndarray, np.ndarray]:
-        factor, words, p = 1.0, np.zeros(0, np.int64), np.zeros(0)
+        factor, ids, p = 1.0, np.zeros(0, np.int64), np.zeros(0)
         for number, keys, (shares, left) in zip(numbers, self.keys, self._orders, strict=False):
             if number < 0:
                 break
             first, last = np.searchsorted(keys, (number * self.size, (number + 1) * self.size))
             longer = keys[first:last] - number * self.size
             factor, p = factor * left[number], p * left[number]
-            if not len(words):  # the bigrams: what follows a longer context follows its last id, too
-                words, p = longer, self.unigram[longer] * factor
-            p[np.searchsorted(words, longer)] += shares[first:last]
-        return factor, words, p
+            if not len(ids):  # the bigrams: what follows a longer context follows its last id, too
+                ids, p = longer, self.unigram[longer] * factor
+            p[np.searchsorted(ids, longer)] += shares[first:last]
+        return factor, ids, p
 
 
 def count(lines: Iterable[Sequence[int]], order: int, size: int) -> NGrams:
-    """Count the n-grams of lines, each a sequence of ids below `size` - 1."""
-    ids = np.fromiter(chain.from_iterable((size, *line, size - 1) for line in lines), np.int64)
+    """Count the n-grams of lines, each a sequence of ids below `size`."""
+    ids = np.fromiter(chain.from_iterable((size, *line) for line in lines), np.int64)
     begins = np.flatnonzero(ids == size)
     place = np.arange(len(ids)) - np.repeat(begins, np.diff(begins, append=len(ids)))  # in its line
     numbers = ids  # of the n-grams of one order that end at each place

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from transformers import WhisperTokenizer
 
 from asr.scoring.text import normalize
@@ -17,17 +16,13 @@ LONG = 3  # words; a shorter sentence is a part of many lines, and gives nothing
 
 
 def lines(path: Path) -> Iterator[str]:
-    """Read the lines of a text file, or of all .txt files below a folder; empty ones are left out.
+    """Read the lines of a text file, or of all .txt files below a folder; those without a word are left out.
 
     Raises
     ------
-    FileNotFoundError: there is no such file, or none in the folder.
     ValueError: not UTF-8, and in which line; or there is no word in it.
     """
     files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
-    if not files or not files[0].exists():
-        what = "no .txt file below" if path.is_dir() else "no file or folder"
-        raise FileNotFoundError(f"transcribe.language_model.path: {what} {path.absolute()}")
     is_empty = True
     for name in files:
         with name.open("rb") as file:
@@ -37,7 +32,8 @@ def lines(path: Path) -> Iterator[str]:
                     is_empty = False
                     yield line
     if is_empty:
-        raise ValueError(f"transcribe.language_model.path: {path} is empty: there is no word in it")
+        what = "there is no .txt file with a word in it" if path.is_dir() else "there is no word in it"
+        raise ValueError(f"transcribe.language_model.path: {path}: {what}")
 
 
 class HeldOut:
@@ -67,4 +63,6 @@ def encode(texts: Iterable[str], tokenizer: WhisperTokenizer) -> Iterator[list[i
     """Encode lines as labels are, without the special ids; one that is spelt out is text."""
     texts = iter(texts)
     while block := [text for text, _ in zip(texts, range(BLOCK), strict=False)]:
-        yield from tokenizer(block, add_special_tokens=False, split_special_tokens=True, verbose=False).input_ids
+        yield from tokenizer(
+            block, add_special_tokens=False, split_special_tokens=True, verbose=False
+        ).input_ids
