@@ -11,11 +11,13 @@ import torch
 from transformers import (
     LogitsProcessor,
     LogitsProcessorList,
+    StoppingCriteriaList,
     WhisperForConditionalGeneration,
     WhisperProcessor,
 )
 
 from asr.audio.log_mel import pad
+from asr.model.loops import EndLoops
 from asr.model.whisper import padded_frames, window_frames
 from asr.runtime import processes
 from asr.runtime.progress import tracked
@@ -44,7 +46,7 @@ class Hypothesis:
 
     text: str
     n_ids: int  # generated, without the end of text
-    hit_limit: bool  # max_new_tokens was reached before the end of text
+    hit_limit: bool  # max_new_tokens was reached before the end of text, or would have been by a loop
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def transcribe(
 ) -> list[Hypothesis]:
     """Transcribe clips of any length, in their order. Each process does its share and returns all.
 
-    A clip whose text does not end at its own length, because it loops, is heard again, padded to the window:
-    models know whole windows better.
+    A clip whose text loops at its own length is heard again, padded to the window: models know whole windows
+    better. The loop is ended as soon as it is seen, unless there are beams.
 
     Parameters
     ----------
@@ -103,6 +105,8 @@ def _transcribe(
         for batch in batches[processes.rank() :: processes.world_size()]:
             with torch.inference_mode():
                 features = _features(batch, read, window).to(model.device, model.dtype)
+                loops = EndLoops(len(batch), model.generation_config.eos_token_id, model.device)
+                heard_again = batch[0].frames < window and options.num_beams == 1
                 ids = model.generate(
                     encoder_outputs=model.get_encoder()(features),  # features it would pad to the window
                     language=options.language,
@@ -111,9 +115,11 @@ def _transcribe(
                     max_new_tokens=options.max_new_tokens,
                     num_beams=options.num_beams,
                     logits_processor=fused,
+                    stopping_criteria=StoppingCriteriaList([loops] if heard_again else []),
                 )
-            for piece, row in zip(batch, ids.cpu(), strict=True):
-                heard.append((piece.clip, piece.number, _read(row, processor, options.max_new_tokens)))
+            for piece, row, looped in zip(batch, ids.cpu(), loops.ended.cpu(), strict=True):
+                text = _read(row, processor, options.max_new_tokens, bool(looped))
+                heard.append((piece.clip, piece.number, text))
             advance(len(batch) * processes.world_size())
         heard = processes.gather(heard)
     parts: list[list[Hypothesis]] = [[] for _ in lengths]
@@ -185,12 +191,12 @@ def _search(frames: int) -> int:
     return int(frames * SEARCH_SHARE)
 
 
-def _read(ids: torch.Tensor, processor: WhisperProcessor, max_new_tokens: int) -> Hypothesis:
+def _read(ids: torch.Tensor, processor: WhisperProcessor, max_new_tokens: int, looped: bool) -> Hypothesis:
     tokenizer = processor.tokenizer
     generated = ids[~torch.isin(ids, torch.tensor(tokenizer.all_special_ids))]
     ended = bool((ids == tokenizer.eos_token_id).any()) or len(generated) < max_new_tokens
     text = tokenizer.decode(ids, skip_special_tokens=True).strip()
-    return Hypothesis(text, len(generated), not ended)
+    return Hypothesis(text, len(generated), looped or not ended)
 
 
 def _join(parts: list[Hypothesis]) -> Hypothesis:

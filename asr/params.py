@@ -172,10 +172,12 @@ class Lora(Section):
 class Train(Section):
     """Trainer settings under Hugging Face's names (`Seq2SeqTrainingArguments`, `WhisperConfig`), and ours.
 
-    Ours are `precision`, `num_processes`, `freeze_encoder`, `speed_perturbation` and `full_window_fraction`.
+    Ours are `precision`, `num_processes`, `freeze_encoder`, `speed_perturbation`, `full_window_fraction` and
+    `soup`.
     """
 
     seed: int
+    soup: Positive
     num_processes: Positive
     max_steps: Positive
     per_device_train_batch_size: Positive

@@ -8,6 +8,7 @@ Figures go to metrics/train.json, curves to metrics/training_curve.csv and metri
 Run by `dvc repro`, or alone: python -m stages.train
 """
 
+import gc
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from asr.tables.rows import read_rows
 from asr.training import adaptation, checkpoints, hearing, resuming
 from asr.training.arguments import make_trainer, resolve_precision
 from asr.training.batches import Examples
+from asr.training.soup import Soup
 from asr.training.trainer import WhisperTrainer
 
 RAW, FEATURES, FILTERED = Path("data/raw"), Path("data/features"), Path("data/filtered")
@@ -69,6 +71,35 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
             torch.get_num_threads(), torch.cuda.device_count(),
         )  # fmt: skip
     return make_trainer(model, processor, training, validation, params.train, folder)
+
+
+def train(params: Params, folder: Path) -> tuple[WhisperTrainer, TrainerState, dict[str, dict]]:
+    """Train, `train.soup` times with the seeds from `train.seed` on, or go on with what is in `folder`.
+
+    Returns
+    -------
+    A trainer with the model, the history of the training that was best, and how a soup was chosen.
+    """
+    soup, trainer = Soup(), None
+    for number in range(params.train.soup):
+        del trainer  # or its optimizer would stay in memory beside the next one's
+        gc.collect()
+        seeded = params.train.model_copy(update={"seed": params.train.seed + number})
+        own = folder / f"seed-{seeded.seed}" if number else folder
+        trainer = prepare(params.model_copy(update={"train": seeded}), own)
+        checkpoint = checkpoints.newest_whole(own)
+        if processes.is_main():
+            if params.train.soup > 1:
+                logger.info("training %d of %d, with seed %d", number + 1, params.train.soup, seeded.seed)
+            if checkpoint:
+                logger.info("resuming from %s", checkpoint)
+        resuming.train_from(trainer, checkpoint)
+        if params.train.soup > 1:
+            soup.add(trainer)
+    if params.train.soup == 1:
+        return trainer, trainer.state, {}
+    with trainer.accelerator.autocast():
+        return trainer, soup.state, {"soup": soup.serve(trainer, params.train)}
 
 
 def finished_model(
@@ -129,16 +160,13 @@ def main() -> None:
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", f"runs/{folder.name}")
     with checkpoints.locked(folder):
         checkpoints.remove_finished_others(folder)
-        trainer = prepare(params, folder)
-        checkpoint = checkpoints.newest_whole(folder)
-        if checkpoint and processes.is_main():
-            logger.info("resuming from %s", checkpoint)
-        resuming.train_from(trainer, checkpoint)
+        trainer, state, soup = train(params, folder)
         model, chosen = finished_model(trainer, params)
         if processes.is_main():
             whisper.save(model, trainer.processing_class, OUT)
-            figures = write_figures(trainer.state, chosen, METRICS)
-            checkpoints.finish(folder)
+            figures = write_figures(state, soup | chosen, METRICS)
+            for own in (folder, *folder.glob("seed-*")):
+                checkpoints.finish(own)
             logger.info("%s", figures)
         processes.barrier()
 

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import weakref
 from functools import partial
 
@@ -9,6 +10,7 @@ from transformers.models.whisper.modeling_whisper import WhisperForConditionalGe
 
 from asr.audio.log_mel import own_frames
 from asr.decoding import DecodingOptions, Piece, n_pieces, plan, split_at_pauses, transcribe
+from asr.model.loops import EndLoops
 from asr.model.whisper import load_model, load_processor
 from asr.runtime import processes
 from tests.recipes import REPOSITORY
@@ -143,6 +145,59 @@ def test_what_does_not_end_at_its_own_length_is_heard_again_in_the_window(monkey
     again = heard((model, processor), clips, batch_size=4)
     assert [part.hit_limit for part in again] == [False, True, True, True]
     assert asked[4:] == asked[:4]  # and no third time
+
+
+class Scripted(torch.nn.Module):
+    """Stands in for a model's last layer: writes given ids, whatever it hears."""
+
+    def __init__(self, vocabulary, end, *turns):
+        super().__init__()
+        self.vocabulary, self.end, self.turns, self.steps = vocabulary, end, turns, []
+
+    def forward(self, hidden):
+        n_clips, n_ids, _ = hidden.shape
+        if n_ids > 1:  # the prompt
+            self.steps.append(0)
+        texts, at = self.turns[len(self.steps) - 1], self.steps[-1]
+        self.steps[-1] += 1
+        logits = torch.zeros(n_clips, n_ids, self.vocabulary)
+        for clip, text in enumerate(texts):
+            logits[clip, -1, text[at] if at < len(text) else self.end] = 1
+        return logits
+
+
+def test_a_loop_at_own_length_is_ended_early_and_others_in_its_batch_are_not():
+    model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+    model.config.padding = "longest"
+    line = list(range(100, 121))  # 21 ids are the longest that can be in the span thrice
+    first = [[9] * 200, [7, 7, 8, *line * 9], line * 2 + [99], list(range(30, 129))]
+    model.proj_out = Scripted(model.config.vocab_size, model.config.eos_token_id, first, [[9], [9] * 200])
+    long = dataclasses.replace(options(4), max_new_tokens=200)
+    found = transcribe(model, processor, [90] * 4, lambda number: clip(90), long)
+    assert [(text.n_ids, text.hit_limit) for text in found] == [
+        (1, False),
+        (200, True),
+        (43, False),
+        (99, False),
+    ]
+    # The batch went on for the last text only. A loop in the window is what is scored, so it is not ended.
+    assert model.proj_out.steps == [100, 200]
+
+
+@pytest.mark.parametrize(
+    ("text", "looped"),
+    [
+        ([5, *[1, 2, 3] * 21], False),  # the span has one id that does not belong to the loop
+        ([3, *[1, 2, 3] * 21], True),
+        ([*range(64)], False),
+        ([1, *[264] * 63], False),  # the padding of a text that has ended
+        ([264] * 64, False),
+    ],
+)
+def test_what_a_loop_is(text, looped):
+    loops = EndLoops(2, 264, torch.device("cpu"))
+    ids = torch.tensor([[*range(300, 308), *text], [*range(72)]])
+    assert loops(ids, None).tolist() == [looped, False]
 
 
 def windows(model):

@@ -97,9 +97,9 @@ def test_a_difference_has_to_be_more_than_chance(first, second, chosen):
 
 
 def test_few_clips_of_all_speakers_and_places_are_heard(monkeypatch):
-    heard = hearing._spread(Clips(1000))
+    heard = hearing.spread(Clips(1000))
     numbers = [int(clip["features"][0, 0]) for clip in heard]
     assert len(set(numbers)) == hearing.CLIPS and 990 < max(numbers) and min(numbers) == 0
     speakers = [number % 3 for number in numbers]
     assert speakers == sorted(speakers) and min(np.bincount(speakers)) > 60
-    assert len(hearing._spread(Clips(7))) == 7
+    assert len(hearing.spread(Clips(7))) == 7

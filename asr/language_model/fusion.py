@@ -44,7 +44,7 @@ class Fusion(LogitsProcessor):
 
 
 def save(fusion: Fusion | None, tokenizer: WhisperTokenizer, folder: Path) -> None:
-    """Write a language model into the folder of the model that writes with this tokenizer; None removes it."""
+    """Write a language model into the folder of the model that writes with a tokenizer; None removes it."""
     (folder / FILE).unlink(missing_ok=True)
     if fusion is None:
         return

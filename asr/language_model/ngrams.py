@@ -35,7 +35,7 @@ class NGrams:
 
     @cached_property
     def unigram(self) -> np.ndarray:
-        """Probabilities without context, shape = (size,); the discount is for ids that the text lacks, too."""
+        """Probabilities without context, shape = (size,); ids that the text lacks get of the discount."""
         n_all, n_types = self.unigrams.sum(), np.count_nonzero(self.unigrams)
         discount = _discount(self.unigrams)
         return (np.maximum(self.unigrams - discount, 0) + discount * n_types / self.size) / n_all

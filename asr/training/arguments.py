@@ -30,7 +30,7 @@ OURS = {
     "precision", "num_processes", "gradient_checkpointing", "attn_implementation", "label_smoothing_factor",
     "dropout", "attention_dropout", "activation_dropout", "freeze_encoder", "speed_perturbation",
     "spec_augment", "lora", "early_stopping_patience", "early_stopping_threshold", "padding",
-    "full_window_fraction",
+    "full_window_fraction", "soup",
 }  # fmt: skip
 
 

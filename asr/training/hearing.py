@@ -28,27 +28,18 @@ def choose(
     -------
     `better_of` for each of the two that was compared
     """
-    clips, config, found = _spread(validation), model.config, {}
-    settings = model.eval().generation_config
-    options = DecodingOptions(
-        settings.language, settings.task, params.per_device_eval_batch_size, MAX_NEW_TOKENS, num_beams=1
-    )
-
-    def heard(clips: list[dict]) -> list[str]:
-        lengths = [clip["features"].shape[1] for clip in clips]
-        hypotheses = transcribe(model, processor, lengths, lambda number: clips[number]["features"], options)
-        return [hypothesis.text for hypothesis in hypotheses]
-
+    clips, config, found = spread(validation), model.config, {}
     if params.padding == "longest":
         ways = {}
         for config.padding in ("longest", "max_length"):
-            ways[config.padding] = heard(clips)
+            ways[config.padding] = heard(model, processor, clips, params)
         found["padding"] = better_of(ways, [clip["sentence"] for clip in clips])
         config.padding = found["padding"]["chosen"]
     if params.full_window_fraction:
-        windows, single = collator.join(clips), iter(ways[config.padding] if found else heard(clips))
+        windows = collator.join(clips)
+        single = iter(ways[config.padding] if found else heard(model, processor, clips, params))
         ways = {
-            "windows": heard(windows),
+            "windows": heard(model, processor, windows, params),
             "utterances": [" ".join(next(single) for _ in range(window["n_clips"])) for window in windows],
         }
         found["pieces"] = better_of(ways, [window["sentence"] for window in windows])
@@ -56,7 +47,20 @@ def choose(
     return found
 
 
-def _spread(examples: Examples) -> list[dict]:
+def heard(
+    model: WhisperForConditionalGeneration, processor: WhisperProcessor, clips: list[dict], params: Train
+) -> list[str]:
+    """Return what a model hears in clips, greedily, as its own settings say."""
+    settings = model.eval().generation_config
+    options = DecodingOptions(
+        settings.language, settings.task, params.per_device_eval_batch_size, MAX_NEW_TOKENS, num_beams=1
+    )
+    lengths = [clip["features"].shape[1] for clip in clips]
+    hypotheses = transcribe(model, processor, lengths, lambda number: clips[number]["features"], options)
+    return [hypothesis.text for hypothesis in hypotheses]
+
+
+def spread(examples: Examples) -> list[dict]:
     """Return CLIPS examples at most, from all over the corpus, with those of a speaker together."""
     items = np.unique(np.linspace(0, len(examples) - 1, CLIPS).astype(int))
     items = items[np.argsort(examples.speakers[items], kind="stable")]

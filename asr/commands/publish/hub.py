@@ -20,8 +20,8 @@ from asr.commands.card.model_card import plain
 from asr.commands.card.record import MODEL, Record
 from asr.runtime.secrets import redacted
 
-# The files that transformers writes of a model, and its language model. No optimizer, no checkpoint and no file
-# of a corpus is sent.
+# The files that transformers writes of a model, and its language model. No optimizer, no checkpoint and no
+# file of a corpus is sent.
 FILES = (
     "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors",
     "model.safetensors.index.json", "processor_config.json", "preprocessor_config.json", "tokenizer.json",

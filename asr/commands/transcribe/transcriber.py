@@ -30,7 +30,7 @@ logger = logging.getLogger("transcribe")
 
 
 class Transcriber:
-    """A loaded model, with the language and task that it writes, and all else that its folder says of its texts.
+    """A loaded model, with the language and task that it writes, its language model, beams and length.
 
     Parameters
     ----------

@@ -1,0 +1,28 @@
+"""End the texts of a batch that repeat themselves, so that no clip waits for a loop to reach the limit."""
+
+import torch
+from transformers import StoppingCriteria
+
+SPAN = 64  # ids at the end of a text that repeat: some two lines of text, more than is said twice
+TIMES = 3  # how often they repeat within the span, at least
+EVERY = 8  # steps between two looks
+
+
+class EndLoops(StoppingCriteria):
+    """Ends a text whose last SPAN ids are one sequence, TIMES in a row or more; `ended` says which."""
+
+    def __init__(self, batch_size: int, eos_token_id: int, device: torch.device) -> None:
+        self.ended = torch.zeros(batch_size, dtype=torch.bool, device=device)
+        self.eos_token_id = eos_token_id
+
+    def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
+        """Return whether each text has been ended, shape = (batch,), of ids of shape (batch, n_ids)."""
+        n_ids = input_ids.shape[1]
+        if n_ids > SPAN and n_ids % EVERY == 0:
+            tail = input_ids[:, -SPAN:]
+            periods = range(1, SPAN // TIMES + 1)
+            repeats = torch.stack([(tail[:, period:] == tail[:, :-period]).all(dim=1) for period in periods])
+            self.ended |= repeats.any(dim=0) & (
+                tail[:, -1] != self.eos_token_id
+            )  # ended texts are padded with it
+        return self.ended
