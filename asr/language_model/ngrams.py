@@ -119,6 +119,6 @@ def count(lines: Iterable[Sequence[int]], order: int, size: int) -> NGrams:
 
 
 def _discount(counts: np.ndarray) -> float:
-    """Estimate what to take off each count; a half if no n-gram was counted once."""
+    """Estimate what to take off each count; a half where the text is too small to tell."""
     once, twice = (np.count_nonzero(counts == n) for n in (1, 2))
-    return once / (once + 2 * twice) if once else 0.5
+    return once / (once + 2 * twice) if once and twice else 0.5
