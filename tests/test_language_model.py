@@ -118,7 +118,7 @@ def test_what_is_heard_is_pulled_to_the_text(loaded, beams):
     tokenizer = loaded[1].tokenizer
     sentence = heard(loaded, beams, None)
     other = "".join(reversed(sentence))
-    ngrams = count(text.encode([other], tokenizer), 8, END)
+    ngrams = count(text.encode([other] * 9, tokenizer), 8, END)
     assert heard(loaded, beams, Fusion(ngrams, 0.0)) == sentence
     assert not sentence.startswith(other[:2])
     assert heard(loaded, beams, Fusion(ngrams, 50.0)).startswith(other[:2])
@@ -217,7 +217,7 @@ def test_package_makes_it_and_transcribe_uses_it(finished, tmp_path):
     assert (model / fusion.FILE).exists() == (figures["weight"] > 0)
 
     tokenizer = read_tokenizer(model)
-    pull = Fusion(count(text.encode(["ހަތަރު"], tokenizer), 8, tokenizer.eos_token_id), 50.0)
+    pull = Fusion(count(text.encode(["ހަތަރު"] * 9, tokenizer), 8, tokenizer.eos_token_id), 50.0)
     fusion.save(pull, tokenizer, model)
     recipe.run("transcribe", "data/model", "data/transcripts/finetuned.jsonl")
     written = (recipe.folder / "data/transcripts/finetuned.jsonl").read_text().splitlines()
