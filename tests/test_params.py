@@ -55,7 +55,9 @@ def test_a_language_model_needs_a_text(tmp_path):
     def turn_on(tree):
         tree["transcribe"]["language_model"]["order"] = 5
 
-    with pytest.raises(ValueError, match="transcribe.language_model: order is 5, but path is still corpora/R"):
+    with pytest.raises(
+        ValueError, match="transcribe.language_model: order is 5, but path is still corpora/R"
+    ):
         load_params(write(tmp_path / "params.yaml", turn_on))
 
 

@@ -18,7 +18,8 @@ class Fusion(LogitsProcessor):
     """Add `weight` times the logarithm of an id's probability in text to its score.
 
     That chooses among the ids of text. Where the text ends is for the sound to tell, and the ids of languages
-    and timestamps are in no text: all these gain as much as the id of text that the speech model likes best.
+    and timestamps are in no text: all these gain as much as the best of the text's ids does, so that what is
+    better than any of them stays better, and what is not does not get it.
     """
 
     def __init__(self, ngrams: NGrams, weight: float) -> None:
@@ -38,9 +39,9 @@ class Fusion(LogitsProcessor):
         gains = self._without_context.to(scores) + torch.from_numpy(np.log(factors)).to(scores)[:, None]
         places = tuple(torch.from_numpy(of_both).to(scores.device) for of_both in (rows, words))
         gains.index_put_(places, torch.from_numpy(better).to(scores), accumulate=True)
-        of_others = gains.gather(1, scores[:, :size].argmax(1, keepdim=True))
-        of_others = of_others.expand(-1, scores.shape[1] - size)
-        return scores + self.weight * torch.cat([gains, of_others], dim=1)
+        found = scores[:, :size] + self.weight * gains
+        of_text = found.amax(1, keepdim=True) - scores[:, :size].amax(1, keepdim=True)
+        return torch.cat([found, scores[:, size:] + of_text], dim=1)
 
 
 def save(fusion: Fusion | None, tokenizer: WhisperTokenizer, folder: Path) -> None:
