@@ -18,8 +18,8 @@ class Fusion(LogitsProcessor):
     """Add `weight` times the logarithm of an id's probability in text to its score.
 
     That chooses among the ids of text. Where the text ends is for the sound to tell, and the ids of languages
-    and timestamps are in no text: all these gain as much as the best id of text does, so one of them is chosen
-    where it would be without a language model, and nowhere else.
+    and timestamps are in no text: all these gain as much as the best id of text does, so one of them is
+    chosen where it would be without a language model, and nowhere else.
     """
 
     def __init__(self, ngrams: NGrams, weight: float) -> None:
