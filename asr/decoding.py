@@ -8,7 +8,13 @@ from itertools import groupby
 
 import numpy as np
 import torch
-from transformers import StoppingCriteriaList, WhisperForConditionalGeneration, WhisperProcessor
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteriaList,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+)
 
 from asr.audio.log_mel import pad
 from asr.model.loops import EndLoops
@@ -31,6 +37,7 @@ class DecodingOptions:
     batch_size: int  # pieces at a time
     max_new_tokens: int  # for a piece, at most MAX_NEW_TOKENS
     num_beams: int  # 1: greedy search
+    language_model: LogitsProcessor | None = None  # asr/language_model/fusion.py
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ def _transcribe(
 ) -> list[Hypothesis]:
     """Transcribe clips once; `padded` returns the frames to which a clip of so many frames is padded."""
     window = window_frames(model)
+    fused = LogitsProcessorList([options.language_model] if options.language_model else [])
     batches = plan(lengths, window, options.batch_size, padded)
     heard = []
     with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_main()) as advance:
@@ -106,6 +114,7 @@ def _transcribe(
                     return_timestamps=False,
                     max_new_tokens=options.max_new_tokens,
                     num_beams=options.num_beams,
+                    logits_processor=fused,
                     stopping_criteria=StoppingCriteriaList([loops] if heard_again else []),
                 )
             for piece, row, looped in zip(batch, ids.cpu(), loops.ended.cpu(), strict=True):

@@ -20,6 +20,7 @@ WAYS_ON = """Ways on (docs/corpora.md):
   - a dataset repository on the model hub: source: hub
   - your own recordings: source: folder
   - no corpus at all: `make sample` runs the whole pipeline on a synthetic one"""
+PLACEHOLDER = "README.md"  # of corpora/: a file that never changes, because DVC takes no null
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -233,11 +234,28 @@ class Train(Section):
         return self
 
 
+class LanguageModel(Section):
+    """N-grams of a text, which help to choose among what the fine-tuned model hears."""
+
+    path: Place  # a text file, or a folder of .txt files; DVC counts again when it changes
+    order: Annotated[int, Field(ge=0, le=10)]  # ids in an n-gram; 0: no language model
+
+    @model_validator(mode="after")
+    def _text_is_named(self) -> "LanguageModel":
+        if self.order and Path(self.path).name == PLACEHOLDER:
+            raise ValueError(
+                f"order is {self.order}, but path is still {self.path}, which is no text of the language:"
+                " set path to yours, a file or a folder of .txt files, or order to 0"
+            )
+        return self
+
+
 class Transcribe(Section):
     num_processes: Positive
     batch_size: Positive
     max_new_tokens: Annotated[int, Field(ge=1, le=444)]  # Whisper's 448 positions less the prompt's four
     num_beams: Positive
+    language_model: LanguageModel
 
 
 class Evaluate(Section):

@@ -71,6 +71,8 @@ def main() -> None:
     params = load_params()
     # The first stage of all says what is missing: DVC, which looks after it, says "No such file" only.
     require_paths(params.corpora)
+    if not (text := Path(params.transcribe.language_model.path)).exists():
+        raise FileNotFoundError(f"transcribe.language_model.path: no file or folder {text.absolute()}")
     model, processor = pretrained(params.pretrained, params.model)
     whisper.save(model, processor, OUT)
     logger.info(

@@ -19,6 +19,8 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from asr.audio.log_mel import SAMPLE_RATE, n_frames
 from asr.decoding import DecodingOptions, Hypothesis, transcribe
+from asr.language_model import fusion
+from asr.language_model.fusion import Fusion
 from asr.model import whisper
 from asr.params import Params, load_params
 from asr.runtime import processes
@@ -31,14 +33,19 @@ logger = logging.getLogger("transcribe")
 
 
 def transcribe_rows(
-    model: WhisperForConditionalGeneration, processor: WhisperProcessor, rows: Dataset, params: Params
+    model: WhisperForConditionalGeneration,
+    processor: WhisperProcessor,
+    rows: Dataset,
+    params: Params,
+    language_model: Fusion | None,
 ) -> list[Hypothesis]:
     """Transcribe rows of `FEATURES`, in their order."""
     features, n_mels = with_arrays(rows), model.config.num_mel_bins
     options = DecodingOptions(
         language=params.model.language,
         task=params.model.task,
-        **params.transcribe.model_dump(exclude={"num_processes"}),
+        **params.transcribe.model_dump(exclude={"num_processes", "language_model"}),
+        language_model=language_model,
     )
     lengths = [n_frames(round(duration_s * SAMPLE_RATE)) for duration_s in rows["duration_s"]]
     return transcribe(model, processor, lengths, lambda index: log_mel_of(features[index], n_mels), options)
@@ -70,7 +77,8 @@ def main() -> None:
     processor = whisper.load_processor(args.model, params.model.language, params.model.task)
     model = whisper.load_for_transcription(args.model)
     rows = read_rows(FEATURES, FILTERED / "test.csv")
-    hypotheses = transcribe_rows(model, processor, rows, params)
+    language_model = fusion.load(args.model, processor.tokenizer)
+    hypotheses = transcribe_rows(model, processor, rows, params, language_model)
     if processes.is_main():
         write_transcripts(args.out, rows, hypotheses)
     logger.info(

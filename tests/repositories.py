@@ -33,8 +33,8 @@ def build(root: Path, changes: dict) -> Recipe:
         (root / code).unlink()
         shutil.copytree(REPOSITORY / code, root / code, ignore=shutil.ignore_patterns("__pycache__"))
     (recipe.folder / ".dvc/config.local").unlink()
-    (root / ".dvc").mkdir()  # has the cache of all recipes
-    for name in (".gitignore", ".dvc/config", ".dvc/.gitignore"):
+    for name in (".gitignore", ".dvc/config", ".dvc/.gitignore", "corpora/README.md"):
+        (root / name).parent.mkdir(exist_ok=True)  # .dvc has the cache of all recipes
         shutil.copy(REPOSITORY / name, root / name)
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, env=ENVIRONMENT, check=True)
     return recipe

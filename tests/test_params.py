@@ -51,6 +51,16 @@ def test_steps_that_do_not_fit_each_other_are_refused(tmp_path):
         load_params(write(tmp_path / "params.yaml", lambda tree: tree["train"].update(eval_steps=300)))
 
 
+def test_a_language_model_needs_a_text(tmp_path):
+    def turn_on(tree):
+        tree["transcribe"]["language_model"]["order"] = 5
+
+    with pytest.raises(
+        ValueError, match="transcribe.language_model: order is 5, but path is still corpora/R"
+    ):
+        load_params(write(tmp_path / "params.yaml", turn_on))
+
+
 def test_a_missing_file_says_where_to_go(tmp_path):
     with pytest.raises(FileNotFoundError, match="go to a recipe's folder"):
         load_params(tmp_path / "params.yaml")

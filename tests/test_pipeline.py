@@ -25,13 +25,14 @@ IMPORTS = {
     "model": {"audio"},
     "synthesis": set(),
     "sources": {"audio", "tables", "synthesis"},
+    "language_model": {"scoring", "sources"},
     "selection": {"tables", "scoring"},
     "decoding": {"audio", "model"},
     "training": {"audio", "decoding", "model", "scoring", "tables"},
     "evaluation": {"audio", "scoring", "tables"},
 }
 CHECKED = {
-    "pretrained": {"model", "corpora"}
+    "pretrained": {"model", "corpora", "transcribe"}
 }  # parameters that may end a stage, and change nothing that it writes
 BOTTOM = {"runtime", "params"}  # can change no output, so no stage depends on it
 MODULES = sorted(path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob("asr/**/*.py"))

@@ -65,6 +65,7 @@ def test_a_real_model_gets_better_on_a_real_corpus(tmp_path):
             "corpora": {"real": corpus("archive", path=str(small), locale=locale())},
             "pretrained.name": str(Path(os.environ["REAL_CHECKPOINT"]).resolve()),
             "pretrained.revision": None,
+            "transcribe.language_model.path": "params.yaml",
             "model.language": LANGUAGES[locale()],
             "model.audio_window_s": 10,
             "filter.validation_fraction": 0.1,

@@ -4,6 +4,7 @@ import torch
 from transformers import TrainerState
 
 from asr.params import Train
+from asr.scoring.choice import better_of
 from asr.training import adaptation, hearing
 from asr.training.trainer import WhisperTrainer
 
@@ -38,6 +39,6 @@ class Soup:
         for way in weights:
             trainer.model.load_state_dict(weights[way])
             heard[way] = hearing.heard(trainer.model, trainer.processing_class, clips, params)
-        found = hearing.better_of(heard, [clip["sentence"] for clip in clips])
+        found = better_of(heard, [clip["sentence"] for clip in clips])
         trainer.model.load_state_dict(weights[found["chosen"]])
         return {"trainings": self.trainings, **found}

@@ -15,6 +15,7 @@ from asr.commands.card import record
 from asr.commands.card.record import MODEL, Record
 
 FILE = "README.md"
+LANGUAGE_MODEL = "language_model.npz"  # as asr/language_model/fusion.py calls it, which takes torch to import
 SPECIAL = re.compile(r"([\\`*_\[\]<>#!|~$&])")  # within a line of Markdown, GitHub's additions and HTML
 TASK = "automatic-speech-recognition"
 RATES = {
@@ -60,6 +61,7 @@ def text(run: Record, language: str | None, licence: str | None, name: str | Non
         language=language_name,
         n_parameters=count_parameters(run.recipe / MODEL),
         model=name or MODEL,
+        language_model=(run.recipe / MODEL / LANGUAGE_MODEL).exists(),
         dropped=run.filter["dropped"],
         batch=run.params.train.per_device_train_batch_size
         * run.params.train.gradient_accumulation_steps

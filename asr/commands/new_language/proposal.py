@@ -28,6 +28,7 @@ from asr.model.whisper import load_processor
 from asr.params import load_params, read_yaml
 from asr.runtime.errors import CODE
 from asr.scoring.text import without_tags
+from asr.sources.mdc import CORPORA
 
 PROCESSOR = ["*.json", "*.txt"]  # a checkpoint's files without its weights
 NEWEST = "yue"  # the only language that large-v3 and large-v3-turbo have and the others lack
@@ -91,6 +92,10 @@ def parameters(
         "pretrained.name": (seen_from(folder, model) if model.is_dir() else args.model, None),
         "pretrained.revision": (sha256(weights) if weights.exists() else commit, None),
         "model.language": (token, why),
+        "transcribe.language_model.path": (
+            seen_from(folder, args.text or CODE / CORPORA / "README.md"),
+            None,
+        ),
     }
 
 

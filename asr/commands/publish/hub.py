@@ -20,12 +20,13 @@ from asr.commands.card.model_card import plain
 from asr.commands.card.record import MODEL, Record
 from asr.runtime.secrets import redacted
 
-# The files that transformers writes of a model. No optimizer, no checkpoint and nothing of a corpus is sent.
+# The files that transformers writes of a model, and its language model. No optimizer, no checkpoint and no
+# file of a corpus is sent.
 FILES = (
     "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors",
     "model.safetensors.index.json", "processor_config.json", "preprocessor_config.json", "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "normalizer.json", "vocab.json",
-    "merges.txt",
+    "merges.txt", "language_model.npz",
 )  # fmt: skip
 TOKENS = "https://huggingface.co/settings/tokens"
 AGAIN = "Run it again: what has arrived is not sent again"

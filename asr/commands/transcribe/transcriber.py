@@ -17,6 +17,7 @@ from asr.audio.log_mel import SAMPLE_RATE
 from asr.commands.transcribe.pieces import Piece, pieces
 from asr.commands.transcribe.subtitles import Segment, divided
 from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, split_at_pauses, transcribe
+from asr.language_model import fusion
 from asr.model import base_model, whisper
 from asr.model.generation import DECODING
 from asr.model.vocabulary import require_language
@@ -29,7 +30,7 @@ logger = logging.getLogger("transcribe")
 
 
 class Transcriber:
-    """A loaded model, with the language and task that it writes, and the beams and length of its settings.
+    """A loaded model, with the language and task that it writes, its language model, beams and length.
 
     Parameters
     ----------
@@ -55,7 +56,9 @@ class Transcriber:
             raise ValueError(f"{folder} does not say which language it writes: give --language")
         task = getattr(settings, "task", None) or "transcribe"
         most = min(settings.max_new_tokens or settings.max_length, MAX_NEW_TOKENS)
-        self.options = DecodingOptions(language, task, batch_size, most, num_beams or settings.num_beams or 1)
+        beams = num_beams or settings.num_beams or 1
+        language_model = fusion.load(folder, checkpoint.tokenizer)
+        self.options = DecodingOptions(language, task, batch_size, most, beams, language_model)
         require_language(checkpoint.tokenizer, language)
         transformers.utils.logging.disable_progress_bar()  # of loading weights
         model, self.processor = base_model.load(checkpoint, torch.float32)
