@@ -84,13 +84,13 @@ def train(params: Params, folder: Path) -> tuple[WhisperTrainer, TrainerState, d
     for number in range(params.train.soup):
         del trainer  # or its optimizer would stay in memory beside the next one's
         gc.collect()
-        seeded = params.train.model_copy(update={"seed": params.train.seed + number})
-        own = folder / f"seed-{seeded.seed}" if number else folder
-        trainer = prepare(params.model_copy(update={"train": seeded}), own)
+        seed = params.train.seed + number
+        own = folder / f"seed-{seed}" if number else folder
+        trainer = prepare(seeded(params, seed), own)
         checkpoint = checkpoints.newest_whole(own)
         if processes.is_main():
             if params.train.soup > 1:
-                logger.info("training %d of %d, with seed %d", number + 1, params.train.soup, seeded.seed)
+                logger.info("training %d of %d, with seed %d", number + 1, params.train.soup, seed)
             if checkpoint:
                 logger.info("resuming from %s", checkpoint)
         resuming.train_from(trainer, checkpoint)
@@ -100,6 +100,11 @@ def train(params: Params, folder: Path) -> tuple[WhisperTrainer, TrainerState, d
         return trainer, trainer.state, {}
     with trainer.accelerator.autocast():
         return trainer, soup.state, {"soup": soup.serve(trainer, params.train)}
+
+
+def seeded(recipe: Params, seed: int) -> Params:
+    """Return a recipe's parameters with another seed of the training."""
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed})})
 
 
 def finished_model(
