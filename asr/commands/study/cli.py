@@ -9,7 +9,7 @@ others are compared with:
     seeds: [42, 43, 44]
     settings:
       baseline: {}
-      linear: {train.learning_rate: 2.5e-5, train.lr_scheduler_type: linear}
+      notebook: {train.learning_rate: 1.0e-5, train.lr_scheduler_type: constant_with_warmup}
 
 Each run is an experiment of DVC, in a folder of its own. A run that is there is not repeated, so the command
 goes on where it was interrupted. Runs belong to the last commit: after another one, all are run again.
