@@ -63,7 +63,7 @@ def evaluate(params: Params, rounds: int) -> dict:
     rows = read_rows(FEATURES, TEST)
     for _ in range(rounds):
         with turns.turn(len(rows)):
-            heard = [hypothesis.text for hypothesis in transcribe_rows(model, processor, rows, params)]
+            heard = [hypothesis.text for hypothesis in transcribe_rows(model, processor, rows, params, None)]
     plain = transcribe_plainly(model, processor, params)
     HEARD.write_text(json.dumps(heard, ensure_ascii=False))
     PLAIN.write_text(json.dumps(plain, ensure_ascii=False))

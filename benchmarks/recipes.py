@@ -34,7 +34,8 @@ def make_recipe(recipe: Path, changes: list[str], folder: Path) -> None:
         section, key = _find(params, name)
         section[key] = read_yaml(value)
     params["train"]["eval_steps"] = params["train"]["save_steps"] = params["train"]["max_steps"]
-    places = [(corpus, "path") for corpus in params["corpora"].values()] + [(params["pretrained"], "name")]
+    places = [(corpus, "path") for corpus in params["corpora"].values()]
+    places += [(params["pretrained"], "name"), (params["transcribe"]["language_model"], "path")]
     for section, key in places:  # relative to the recipe's folder
         if (recipe / section[key]).exists():
             section[key] = str((recipe / section[key]).resolve())
