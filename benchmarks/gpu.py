@@ -4,7 +4,7 @@ Trains a Whisper as large as whisper-small, with random weights, on noise as lon
 on average, up to 12. Batches are those of the root's settings: at their own length, a tenth of them joined.
 One setting is changed at a time. Then the batch is doubled until memory ends. Prints a table for the docs.
 
-Takes at most 20 minutes: no new setting is begun after 15. Without a GPU it says so and ends;
+Takes at most 20 minutes: no new setting is begun after `--minutes`. Without a GPU it says so and ends;
 `--device cpu --size tiny --steps 2` tries the code.
 """
 
@@ -16,6 +16,7 @@ import sys
 import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,7 +38,7 @@ SIZES = {"small": (768, 12, 12), "tiny": (64, 1, 2)}  # hidden values; layers an
 WINDOW, SEED = 30 * FRAMES_PER_SECOND, 13
 SPOKEN_S = 27  # in a window of joined clips
 IDS_A_SECOND = 6  # of labels, for the padded length, so that there are few shapes
-SETTING_S, ALL_S = 40, 900  # timed steps of one setting; when the last one may begin
+SETTING_S = 40  # timed steps of one setting
 COLUMNS = ("samples/s", "TFLOP/s", "of a matrix product, %", "idle, %", "peak memory, GB", "repeats", "loss")
 
 
@@ -68,19 +69,21 @@ SETTINGS = {
     "lengths of 3, 6, 9, 12, 30 s": Setting(step=3 * FRAMES_PER_SECOND),
     "the same, torch.compile": Setting(step=3 * FRAMES_PER_SECOND, compiled=True),
     "padded to 30 s": Setting(own_length=False),
+    "as the notebook does": Setting(precision="fp16", fused=False, checkpointing=True, own_length=False),
 }
 
 
 def plan(setting: Setting, steps: int) -> list[tuple[int, int, int]]:
     """Return each step's rows, frames and label ids: of the same clips, whatever the setting."""
-    seconds = np.clip(np.random.default_rng(SEED).lognormal(math.log(4.6), 0.4, 20_000), 1, 12)
+    n_clips = steps * setting.batch  # one epoch, so that the share of joined clips is right
+    seconds = np.clip(np.random.default_rng(SEED).lognormal(math.log(4.6), 0.4, n_clips), 1, 12)
     frames = own_frames((seconds * FRAMES_PER_SECOND).astype(int), WINDOW)
     if not setting.own_length:
         frames[:] = WINDOW
     joined = 0.1 if setting.own_length else 0.0
     order = list(EpochSampler(frames, np.zeros(len(frames), int), setting.batch, SEED, joined))
     shapes = []
-    for first in range(0, steps * setting.batch, setting.batch):
+    for first in range(0, n_clips, setting.batch):
         clips = order[first : first + setting.batch]
         rows, length = len(clips), clips[0][1]
         if length is None:  # they share windows
@@ -153,19 +156,23 @@ def measure(folder: Path, setting: Setting, device: str, steps: int) -> dict:
         return {"error": "out of memory"}
     except (ImportError, RuntimeError) as error:  # what the card or a library does not have
         return {"error": str(error).splitlines()[0]}
-    rate = operations(folder, done) / seconds
+    rate = sum(rows * operations(folder, frames, n_ids) for rows, frames, n_ids in done) / seconds
     figures["TFLOP/s"], figures["repeats"] = rate / 1e12, repeats
     return figures | {"of a matrix product, %": 100 * rate / matrix_product(DTYPES[setting.precision])}
 
 
-def operations(folder: Path, shapes: list[tuple[int, int, int]]) -> int:
-    """Count the floating point operations of steps, attention as matrix products, without computing them."""
-    training, counted = Training(folder, Setting(precision="fp32", fused=False), "meta"), {}
-    for shape in set(shapes):
-        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-            training.loss(*shape).backward()
-        counted[shape] = counter.get_total_flops()
-    return sum(counted[shape] for shape in shapes)
+@cache
+def abstract(folder: Path) -> Training:
+    """Return a training that computes shapes only."""
+    return Training(folder, Setting(precision="fp32", fused=False), "meta")
+
+
+@cache
+def operations(folder: Path, frames: int, n_ids: int) -> int:
+    """Count the floating point operations of a step with one row, attention as matrix products."""
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        abstract(folder).loss(1, frames, n_ids).backward()
+    return counter.get_total_flops()
 
 
 def idle(training: Training, shapes: list[tuple[int, int, int]]) -> float:
@@ -192,6 +199,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--steps", type=int, default=30, help="of each setting")
+    parser.add_argument("--minutes", type=float, default=15, help="after which no new setting is begun")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     args = parser.parse_args()
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -206,7 +214,7 @@ def main() -> None:
         WhisperForConditionalGeneration(WhisperConfig(d_model=width, **both)).save_pretrained(folder)
         for name, setting in (SETTINGS | larger).items():
             is_full = name in larger and "error" in list(results.values())[-1]
-            if is_full and setting.batch > 32 or now() - begun > ALL_S:
+            if is_full and setting.batch > 32 or now() - begun > 60 * args.minutes:
                 break
             results[name] = measure(Path(folder), setting, args.device, args.steps)
             print(name, results[name], flush=True)
