@@ -14,6 +14,7 @@ import math
 import os
 import sys
 import tempfile
+import traceback
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -70,6 +71,7 @@ SETTINGS = {
     "the same, torch.compile": Setting(step=3 * FRAMES_PER_SECOND, compiled=True),
     "padded to 30 s": Setting(own_length=False),
     "as the notebook does": Setting(precision="fp16", fused=False, checkpointing=True, own_length=False),
+    "as `train` does, again": Setting(),  # how much the machine's speed changes meanwhile
 }
 
 
@@ -155,6 +157,7 @@ def measure(folder: Path, setting: Setting, device: str, steps: int) -> dict:
     except torch.OutOfMemoryError:
         return {"error": "out of memory"}
     except (ImportError, RuntimeError) as error:  # what the card or a library does not have
+        traceback.print_exc()
         return {"error": str(error).splitlines()[0]}
     rate = sum(rows * operations(folder, frames, n_ids) for rows, frames, n_ids in done) / seconds
     figures["TFLOP/s"], figures["repeats"] = rate / 1e12, repeats
@@ -189,7 +192,9 @@ def table(results: dict[str, dict]) -> str:
     """Lay results out in Markdown."""
     lines = [f"| batches of {Setting.batch} | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
     for name, figures in results.items():
-        cells = [f"{figures[c]:.4g}" if c in figures else figures.get("error", "–") for c in COLUMNS]
+        cells = [f"{figures[c]:.4g}" if c in figures else "–" for c in COLUMNS]
+        if "error" in figures:
+            cells[0] = figures["error"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from transformers import GenerationConfig, WhisperProcessor, WhisperTokenizer
 
 from asr.language_model import fusion, text
@@ -27,7 +26,7 @@ from asr.language_model.ngrams import count as count_ngrams
 from asr.model import whisper
 from asr.params import Params, load_params
 from asr.runtime.errors import report_errors
-from asr.scoring.choice import better_of
+from asr.scoring.choice import better_of, spread
 from asr.scoring.rates import error_rates
 from asr.scoring.text import without_tags
 from asr.tables.rows import read_rows
@@ -36,7 +35,6 @@ from stages.transcribe import FEATURES, FILTERED, transcribe_rows
 TRAINED, OUT = Path("data/trained"), Path("data/model")
 METRICS = Path("metrics/package.json")
 ROLES = ("train", "validation", "test")
-CLIPS = 200  # of validation, at most
 WEIGHTS = (0.1, 0.2, 0.3, 0.4)  # of the language model, beside 0; the sound's weight is 1
 logger = logging.getLogger("package")
 
@@ -97,7 +95,7 @@ def language_model(params: Params, processor: WhisperProcessor) -> tuple[Fusion 
     logger.info("language model of order %d: %s", ngrams.order, sizes)
     model = whisper.load_for_transcription(TRAINED)
     rows = read_rows(FEATURES, FILTERED / "validation.csv")
-    rows = rows.select(np.unique(np.linspace(0, len(rows) - 1, CLIPS).astype(int)))
+    rows = rows.select(spread(len(rows)))
 
     def heard(fused: Fusion | None) -> list[str]:
         return [hypothesis.text for hypothesis in transcribe_rows(model, processor, rows, params, fused)]

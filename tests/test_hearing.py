@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from asr.model import whisper
+from asr.scoring import choice
 from asr.training import hearing
 from asr.training.batches import PAUSE, Collator
 from tests.recipes import REPOSITORY
@@ -92,14 +93,14 @@ def test_only_what_the_training_leaves_open_is_compared(monkeypatch):
     ],
 )
 def test_a_difference_has_to_be_more_than_chance(first, second, chosen):
-    found = hearing.better_of({"first": first, "second": second}, ["a"] * len(first))
+    found = choice.better_of({"first": first, "second": second}, ["a"] * len(first))
     assert found["chosen"] == chosen
 
 
 def test_few_clips_of_all_speakers_and_places_are_heard(monkeypatch):
     heard = hearing.spread(Clips(1000))
     numbers = [int(clip["features"][0, 0]) for clip in heard]
-    assert len(set(numbers)) == hearing.CLIPS and 990 < max(numbers) and min(numbers) == 0
+    assert len(set(numbers)) == choice.CLIPS and 990 < max(numbers) and min(numbers) == 0
     speakers = [number % 3 for number in numbers]
     assert speakers == sorted(speakers) and min(np.bincount(speakers)) > 60
     assert len(hearing.spread(Clips(7))) == 7

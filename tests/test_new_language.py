@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from asr.commands.new_language import cli, corpus
+from asr.commands.new_language import cli, corpus, proposal
 from asr.commands.new_language.corpus import find_archive, read_lines
 from asr.commands.new_language.proposal import NEWEST, RATES, find_processor, usable
 from asr.commands.new_language.relatives import nearest
@@ -73,7 +73,8 @@ def test_the_release_in_corpora_is_taken(root, dhivehi):
     assert params.model.language == "sinhala" and params.pretrained.name == str(MODEL)
     sample = load_params(REPOSITORY / "sample/params.yaml")
     assert params.pretrained.revision == sample.pretrained.revision  # of a folder, the sha256 of its weights
-    assert params.train == load_params(REPOSITORY / "params.yaml").train
+    few = {"max_steps": 100, "warmup_steps": 10, "eval_steps": 100, "save_steps": 100}
+    assert params.train == load_params(REPOSITORY / "params.yaml").train.model_copy(update=few)
 
 
 def test_what_was_found_is_printed_and_kept(dhivehi):
@@ -137,7 +138,7 @@ def test_a_folder_becomes_a_recipe_that_runs_without_the_root_s_local_edits(root
     subprocess.run(["git", "add", "."], cwd=root, env=ENVIRONMENT, check=True)
     subprocess.run(["git", "commit", "-qm", "."], cwd=root, env=ENVIRONMENT, check=True)
     files = {name: (root / name).read_text() for name in ("params.yaml", "dvc.yaml")}
-    (root / "params.yaml").write_text(files["params.yaml"].replace("max_steps: 500", "max_steps: 7"))
+    (root / "params.yaml").write_text(files["params.yaml"].replace("  seed: 42", "  seed: 7"))
     (root / "dvc.yaml").write_text("# mine\n")
     with caplog.at_level("INFO", "asr"):
         output = run("qab", "--folder", "corpora/qab", "--model", str(MODEL))
@@ -146,7 +147,7 @@ def test_a_folder_becomes_a_recipe_that_runs_without_the_root_s_local_edits(root
     params = load_params(root / "recipes/qab/params.yaml")
     mine = params.corpora["mine"]
     assert (mine.source, mine.path, mine.locale, mine.use) == ("folder", "../../corpora/qab", "qab", "both")
-    assert params.train.max_steps == 500 and "code: ../.." in (root / "recipes/qab/dvc.yaml").read_text()
+    assert params.train.seed == 42 and "code: ../.." in (root / "recipes/qab/dvc.yaml").read_text()
     for found in (
         "audio is 'File'",
         "| mine ",
@@ -197,6 +198,19 @@ def test_a_checkpoint_s_own_configuration_says_its_size(run, root, tmp_path):
     (own / "config.json").write_text(json.dumps(config | {"d_model": 1024}))
     run("gn", "--model", str(own))
     assert load_params(root / "recipes/gn/params.yaml").train.learning_rate == RATES[1024]
+
+
+@pytest.mark.parametrize(
+    ("n_clips", "steps"),
+    [(10, 100), (200, 100), (201, 110), (474, 240), (980, 490), (981, None), (2_677, None)],
+)
+def test_few_clips_are_not_heard_more_than_eight_times(n_clips, steps):
+    train = load_params(REPOSITORY / "params.yaml").train.model_dump()
+    changes = {key: value for key, (value, _) in proposal.shorter(n_clips, train).items()}
+    every = {"train.max_steps": steps, "train.eval_steps": steps, "train.save_steps": steps}
+    assert changes == ({**every, "train.warmup_steps": steps // 10} if steps else {})
+    if steps and steps > 100:
+        assert 8 * n_clips <= 16 * steps < 8 * n_clips + 160
 
 
 def test_the_root_s_recipe_has_the_rate_of_its_size():

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, WhisperTokenizer
 
+from asr.language_model import FILE
 from asr.language_model.ngrams import NGrams
-
-FILE = "language_model.npz"  # in a model's folder
 
 
 class Fusion(LogitsProcessor):

@@ -22,7 +22,6 @@ class EndLoops(StoppingCriteria):
             tail = input_ids[:, -SPAN:]
             periods = range(1, SPAN // TIMES + 1)
             repeats = torch.stack([(tail[:, period:] == tail[:, :-period]).all(dim=1) for period in periods])
-            self.ended |= repeats.any(dim=0) & (
-                tail[:, -1] != self.eos_token_id
-            )  # ended texts are padded with it
+            goes_on = tail[:, -1] != self.eos_token_id  # a text that has ended is padded with it
+            self.ended |= repeats.any(dim=0) & goes_on
         return self.ended

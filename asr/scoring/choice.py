@@ -1,10 +1,17 @@
-"""Which of two ways of transcribing the same clips is better."""
+"""Which of two ways of transcribing the same clips is better, and of which clips."""
 
 import jiwer
 import numpy as np
 
 from asr.scoring.rates import error_rates
 from asr.scoring.text import normalize
+
+CLIPS = 200  # at most; padded to 30 s, each takes a processor a second and more
+
+
+def spread(number: int) -> np.ndarray:
+    """Return the indices of CLIPS of so many clips at most, from all over them; shape = (n_chosen,)."""
+    return np.unique(np.linspace(0, number - 1, CLIPS).astype(int))
 
 
 def better_of(ways: dict[str, list[str]], references: list[str]) -> dict:

@@ -5,10 +5,8 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, transcribe
 from asr.params import Train
-from asr.scoring.choice import better_of
+from asr.scoring import choice
 from asr.training.batches import Collator, Examples
-
-CLIPS = 200  # heard in each way, at most; padded to 30 s, each takes a processor a second and more
 
 
 def choose(
@@ -26,14 +24,14 @@ def choose(
 
     Returns
     -------
-    `better_of` for each of the two that was compared
+    `choice.better_of` for each of the two that was compared
     """
     clips, config, found = spread(validation), model.config, {}
     if params.padding == "longest":
         ways = {}
         for config.padding in ("longest", "max_length"):
             ways[config.padding] = heard(model, processor, clips, params)
-        found["padding"] = better_of(ways, [clip["sentence"] for clip in clips])
+        found["padding"] = choice.better_of(ways, [clip["sentence"] for clip in clips])
         config.padding = found["padding"]["chosen"]
     if params.full_window_fraction:
         windows = collator.join(clips)
@@ -42,7 +40,7 @@ def choose(
             "windows": heard(model, processor, windows, params),
             "utterances": [" ".join(next(single) for _ in range(window["n_clips"])) for window in windows],
         }
-        found["pieces"] = better_of(ways, [window["sentence"] for window in windows])
+        found["pieces"] = choice.better_of(ways, [window["sentence"] for window in windows])
         config.pieces = found["pieces"]["chosen"]
     return found
 
@@ -61,7 +59,7 @@ def heard(
 
 
 def spread(examples: Examples) -> list[dict]:
-    """Return CLIPS examples at most, from all over the corpus, with those of a speaker together."""
-    items = np.unique(np.linspace(0, len(examples) - 1, CLIPS).astype(int))
+    """Return examples from all over the corpus, with those of a speaker together."""
+    items = choice.spread(len(examples))
     items = items[np.argsort(examples.speakers[items], kind="stable")]
     return [examples[int(item), None] for item in items]

@@ -13,9 +13,9 @@ from safetensors import safe_open
 from asr import provenance
 from asr.commands.card import record
 from asr.commands.card.record import MODEL, Record
+from asr.language_model import FILE as LANGUAGE_MODEL
 
 FILE = "README.md"
-LANGUAGE_MODEL = "language_model.npz"  # as asr/language_model/fusion.py calls it, which takes torch to import
 SPECIAL = re.compile(r"([\\`*_\[\]<>#!|~$&])")  # within a line of Markdown, GitHub's additions and HTML
 TASK = "automatic-speech-recognition"
 RATES = {

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -35,6 +36,8 @@ NEWEST = "yue"  # the only language that large-v3 and large-v3-turbo have and th
 # The learning rate by a model's width, and widths by size: a twentieth of the rate in pretraining (Radford et
 # al. 2022: 1.5e-3, 1e-3, 5e-4, 2.5e-4, 1.75e-4), which was best for whisper-base: docs/experiments.md.
 RATES = {384: 7.5e-5, 512: 5.0e-5, 768: 2.5e-5, 1024: 1.25e-5, 1280: 8.75e-6}
+# How often a training hears a clip: more brought nothing in ten minutes of speech, docs/experiments.md.
+PASSES, LEAST_STEPS = 8, 100
 WIDTHS = {"tiny": 384, "base": 512, "small": 768, "medium": 1024, "large": 1280}
 HEAD = """\
 {title}, written by `asr new-language`; README.md beside it has the findings. What is not about the language
@@ -67,7 +70,13 @@ def usable(ranked: Iterable[Candidate], model: str, processor: WhisperProcessor 
 
 
 def parameters(
-    args: argparse.Namespace, folder: Path, described: Path | None, commit: str | None, token: str, why: str
+    args: argparse.Namespace,
+    folder: Path,
+    described: Path | None,
+    commit: str | None,
+    token: str,
+    why: str,
+    n_clips: int | None,
 ) -> dict:
     """Return the parameters that differ from the root's recipe, with a comment; None keeps the root's.
 
@@ -75,6 +84,7 @@ def parameters(
     ----------
     described: a folder with the checkpoint's config.json, if there is one
     commit: of the checkpoint on the hub
+    n_clips: for training, if they are known
     """
     model, own = Path(args.model), {}
     root = read_yaml(recipe.committed(CODE, "params.yaml"))
@@ -85,8 +95,11 @@ def parameters(
     own_s = config.get("max_source_positions", 1500) // POSITIONS_PER_SECOND
     if own_s < root["model"]["audio_window_s"]:
         own["model.audio_window_s"] = (own_s, "as the pretrained model was built")
-    if RATES.get(config.get("d_model"), root["train"]["learning_rate"]) != root["train"]["learning_rate"]:
-        own["train.learning_rate"] = (RATES[config["d_model"]], "for a model of this size: docs/training.md")
+    rate = RATES.get(config.get("d_model"))
+    if rate and rate != root["train"]["learning_rate"]:
+        own["train.learning_rate"] = (rate, "for a model of this size: docs/training.md")
+    if n_clips:
+        own |= shorter(n_clips, root["train"])
     weights = model / "model.safetensors"
     return own | {
         "pretrained.name": (seen_from(folder, model) if model.is_dir() else args.model, None),
@@ -96,6 +109,23 @@ def parameters(
             seen_from(folder, args.text or CODE / CORPORA / "README.md"),
             None,
         ),
+    }
+
+
+def shorter(n_clips: int, train: dict) -> dict:
+    """Return the steps for so few training clips that the root's would be more than PASSES over them.
+
+    Validation is at the end only, and a tenth of the steps warm up, as in the root's recipe.
+    """
+    batch = train["per_device_train_batch_size"] * train["gradient_accumulation_steps"]
+    steps = max(10 * math.ceil(PASSES * n_clips / batch / 10), LEAST_STEPS)
+    if steps >= train["max_steps"]:
+        return {}
+    return {
+        "train.max_steps": (steps, f"for {n_clips} training clips: docs/training.md"),
+        "train.warmup_steps": (steps // 10, None),
+        "train.eval_steps": (steps, None),
+        "train.save_steps": (steps, None),
     }
 
 
@@ -127,7 +157,8 @@ def write(args: argparse.Namespace, folder: Path) -> str:
 
     cost = spelling.cost(processor.tokenizer, sentences) if processor and sentences else None
     described = Path(args.model) if Path(args.model).is_dir() else files if commit else None
-    changes = parameters(args, folder, described, commit or revision, token, why)
+    n_clips = int((rows.split == "train").sum()) if corpus else None
+    changes = parameters(args, folder, described, commit or revision, token, why, n_clips)
     title = f"{language.name} ({args.locale})"
     recipe.write(CODE, folder, changes, {name: block(args, folder, corpus)}, HEAD.format(title=title))
     limits = load_params(folder / "params.yaml")

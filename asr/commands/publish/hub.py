@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 from asr.commands.card.model_card import FILE as CARD
 from asr.commands.card.model_card import plain
 from asr.commands.card.record import MODEL, Record
+from asr.language_model import FILE as LANGUAGE_MODEL
 from asr.runtime.secrets import redacted
 
 # The files that transformers writes of a model, and its language model. No optimizer, no checkpoint and no
@@ -26,7 +27,7 @@ FILES = (
     "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors",
     "model.safetensors.index.json", "processor_config.json", "preprocessor_config.json", "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "normalizer.json", "vocab.json",
-    "merges.txt", "language_model.npz",
+    "merges.txt", LANGUAGE_MODEL,
 )  # fmt: skip
 TOKENS = "https://huggingface.co/settings/tokens"
 AGAIN = "Run it again: what has arrived is not sent again"
