@@ -242,6 +242,8 @@ MUTATIONS = [
      '"package": [MODEL]', '"package": []', "tests/test_record.py"),
     ("a private model is published for everyone", "asr/commands/publish/hub.py",
      "private=not upload.public", "private=upload.public", "tests/test_publish.py"),
+    ("a small corpus is trained on for as long as a large one", "asr/commands/new_language/proposal.py",
+     'steps >= train["max_steps"]', "True", "tests/test_new_language.py"),
     ("a recipe for Norwegian has `no`, which is false", "asr/commands/new_language/recipe.py",
      "value if plain else json.dumps", "value or json.dumps", "tests/test_recipe.py"),
     ("another site reads what the demo says, by a name of its own", "asr/commands/demo/server.py",
