@@ -1,7 +1,8 @@
 """Fine-tune the pretrained model: data/{raw,features,filtered,pretrained,tokenizer}/ to data/trained/.
 
-The checkpoint with the best `metric_for_best_model` on the held-out validation rows is kept; the test
-rows are not looked at. In the end asr/training/hearing.py chooses on the validation rows how the model hears.
+Of the checkpoints whose `metric_for_best_model` on the held-out validation rows is within a standard error of
+the best, the latest is kept; the test rows are not looked at. In the end asr/training/hearing.py chooses on
+the validation rows how the model hears.
 A killed run is taken up from its last checkpoint by the next `dvc repro`.
 Figures go to metrics/train.json, curves to metrics/training_curve.csv and metrics/validation_curve.csv.
 

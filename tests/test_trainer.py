@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from functools import partial
 from types import SimpleNamespace
 
@@ -13,6 +14,8 @@ from transformers import Seq2SeqTrainingArguments
 
 from asr.model import whisper
 from asr.params import Train, load_params
+from asr.scoring.choice import standard_error
+from asr.scoring.rates import error_rates
 from asr.training import adaptation
 from asr.training.arguments import make_trainer, resolve_precision, training_arguments
 from asr.training.batches import NO_LOSS, EpochSampler
@@ -193,6 +196,47 @@ def test_label_smoothing_leaves_the_validation_loss_alone(tmp_path):
         losses.append(trainer.evaluate()["eval_loss"])
     assert losses[0] == losses[1]
     assert trainer.compute_loss_func.label_smoothing == 0.3
+
+
+@pytest.mark.parametrize(
+    ("metric", "kept"),
+    [
+        ("wer", [1, 2, 3, 3, 5, 6]),  # 53 is within 4 points of 50, 55 is not, 48 is the lowest
+        ("loss", [1, 1, 1, 4, 4, 6]),  # of which no standard error is known
+    ],
+)
+def test_the_latest_of_those_that_are_as_good_is_the_best(tmp_path, metric, kept):
+    trainer = trainer_for(tmp_path, params(metric_for_best_model=metric))
+    found = []
+    for step, (wer, loss) in enumerate(
+        [(60.0, 2.0), (50.0, 2.5), (53.0, 2.1), (55.0, 1.5), (54.0, 1.9), (48.0, 1.5)], start=1
+    ):
+        trainer.state.global_step = step
+        metrics = {"eval_wer": wer, "eval_loss": loss}
+        error = {} if metric == "loss" else {"eval_standard_error": 4.0}
+        trainer.state.log_history += [{"loss": 3.0, "step": step}, {**metrics, **error, "step": step}]
+        trainer._determine_best_metric(metrics, None)
+        found.append(trainer.state.best_global_step)
+    assert found == kept
+    assert trainer.state.best_metric == (48.0 if metric == "wer" else 1.5)
+
+
+def test_validation_tells_the_standard_error_of_what_it_chooses_by(tmp_path):
+    trainer = trainer_for(tmp_path, params(metric_for_best_model="cer"))
+    pairs = [("ab cd", "ab cd"), ("ab cd", "ab"), ("ab", "abc"), ("cd", "x")]
+    references, heard = zip(*pairs, strict=True)
+    without = [
+        error_rates(*zip(*(pair for pair in pairs if pair is not left_out), strict=True))["cer"]
+        for left_out in pairs
+    ]
+    tokenizer = trainer.processing_class.tokenizer
+    ids = [
+        tokenizer(list(texts), padding=True, return_tensors="np").input_ids for texts in (heard, references)
+    ]
+    found = trainer.compute_metrics(SimpleNamespace(predictions=ids[0], label_ids=ids[1]))
+    assert found["cer"] == pytest.approx(error_rates(references, heard)["cer"])
+    assert found["standard_error"] == pytest.approx(math.sqrt(3) * np.std(without))
+    assert standard_error([1], None) == 0.0
 
 
 # A threshold that nothing passes: the first look is the best, and each one after it counts.

@@ -19,7 +19,8 @@ from transformers import (
 
 from asr.model import whisper
 from asr.params import Train
-from asr.scoring import hf_metric
+from asr.scoring import choice, hf_metric
+from asr.scoring.rates import error_rates
 from asr.training.batches import NO_LOSS, Collator, Examples
 from asr.training.checkpoints import MarkWhole
 from asr.training.progress_callback import Progress
@@ -57,7 +58,7 @@ def make_trainer(
         padding=params.padding,
         full_window_fraction=params.full_window_fraction,
         compute_loss_func=TokenLoss(params.label_smoothing_factor),
-        compute_metrics=error_rate_metrics(processor.tokenizer),
+        compute_metrics=error_rate_metrics(processor.tokenizer, params.metric_for_best_model),
         callbacks=[*callbacks, Progress(), MarkWhole()],
     )
     trainer.remove_callback(PrinterCallback)
@@ -120,8 +121,11 @@ def resolve_precision(precision: str) -> str:
     return "bf16" if has_bf16 else other
 
 
-def error_rate_metrics(tokenizer: WhisperTokenizer):
-    """Make the function that scores a validation pass, by the metric that `evaluate` uses too."""
+def error_rate_metrics(tokenizer: WhisperTokenizer, chosen: str):
+    """Make the function that scores a validation pass, by the metric that `evaluate` uses too.
+
+    It adds the `standard_error` of the `chosen` one, unless that is the loss.
+    """
     metric = evaluate.load(hf_metric.__file__, keep_in_memory=True)
 
     def decode(ids: np.ndarray) -> list[str]:
@@ -129,11 +133,19 @@ def error_rate_metrics(tokenizer: WhisperTokenizer):
         return tokenizer.batch_decode(ids, skip_special_tokens=True)
 
     def compute(prediction) -> dict:
-        return metric.compute(
-            predictions=decode(prediction.predictions), references=decode(prediction.label_ids)
-        )
+        said, heard = decode(prediction.label_ids), decode(prediction.predictions)
+        rates = metric.compute(predictions=heard, references=said)
+        if chosen in rates:
+            pairs = [*zip(said, heard, strict=True)]
+            rates["standard_error"] = choice.standard_error(pairs, lambda some: rate(some, chosen))
+        return rates
 
     return compute
+
+
+def rate(pairs: list[tuple[str, str]], name: str) -> float:
+    """Return one of `error_rates` of references and hypotheses."""
+    return error_rates(*zip(*pairs, strict=True))[name]
 
 
 class SaveWhatIsEvaluated(TrainerCallback):
