@@ -1,11 +1,16 @@
 """Settings against each other: which runs there are, and what the table says of them."""
 
+from functools import reduce
+from operator import getitem
+
 import pandas as pd
 import pytest
 
 from asr.commands.study import cli, experiments, results
 from asr.commands.study.experiments import Run, Study
 from asr.evaluation.utterance_table import COLUMNS
+from asr.params import Params, load_params
+from tests.recipes import REPOSITORY
 
 STUDY = "seeds: [1, 2]\nsettings:\n  plain: {}\n  fast: {train.learning_rate: 1e-3, train.lora: {r: 8}}\n"
 
@@ -86,3 +91,16 @@ def test_what_is_there_is_not_run_again(recipe, tmp_path, caplog, capsys):
     caplog.clear()
     cli.main([str(file), "--recipe", str(recipe)])
     assert "run 1" not in caplog.text and capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize("name", ["rates", "switches"])
+def test_the_studies_of_the_experiments_change_parameters_that_there_are(name):
+    study = experiments.read(REPOSITORY / f"benchmarks/study/{name}.yaml")
+    for changes in study.settings.values():
+        values = load_params(REPOSITORY / "params.yaml").model_dump()
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            section = reduce(getitem, path, values)
+            assert last in section
+            section[last] = value
+        Params.model_validate(values)
