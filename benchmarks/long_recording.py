@@ -59,8 +59,9 @@ def run(command: list[str]) -> tuple[str, float, float]:
     with tempfile.TemporaryFile("w+") as out:
         started = subprocess.Popen(command, stdout=out)
         _, status, used = os.wait4(started.pid, 0)
-        if status:
-            raise subprocess.CalledProcessError(status, command)
+        started.returncode = os.waitstatus_to_exitcode(status)
+        if started.returncode:
+            raise subprocess.CalledProcessError(started.returncode, command)
         out.seek(0)
         return out.read(), used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e9
 

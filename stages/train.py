@@ -122,12 +122,15 @@ def finished_model(
 def curves(history: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split the trainer's history into a training and a validation curve; no times, which never repeat."""
     training = [[h["step"], h["loss"], h["learning_rate"]] for h in history if "loss" in h]
+    names = ["step", *(f"eval_{name}" for name in ("loss", "wer", "cer", "standard_error"))]
     validation = [
-        [h["step"], h["eval_loss"], h["eval_wer"], h["eval_cer"]] for h in history if "eval_wer" in h
+        {name.removeprefix("eval_"): h[name] for name in names if name in h}
+        for h in history
+        if "eval_wer" in h
     ]
     return (
         pd.DataFrame(training, columns=["step", "loss", "learning_rate"]),
-        pd.DataFrame(validation, columns=["step", "loss", "wer", "cer"]).round(4),
+        pd.DataFrame(validation).round(4),
     )
 
 

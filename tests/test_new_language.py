@@ -204,7 +204,7 @@ def test_a_checkpoint_s_own_configuration_says_its_size(run, root, tmp_path):
     ("n_clips", "steps"),
     [(10, 100), (200, 100), (201, 110), (474, 240), (980, 490), (981, None), (2_677, None)],
 )
-def test_few_clips_are_not_heard_more_than_eight_times(n_clips, steps):
+def test_few_clips_are_heard_eight_times_or_for_100_steps(n_clips, steps):
     train = load_params(REPOSITORY / "params.yaml").train.model_dump()
     changes = {key: value for key, (value, _) in proposal.shorter(n_clips, train).items()}
     every = {"train.max_steps": steps, "train.eval_steps": steps, "train.save_steps": steps}

@@ -223,11 +223,12 @@ def test_the_latest_of_those_that_are_as_good_is_the_best(tmp_path, metric, kept
 
 def test_validation_tells_the_standard_error_of_what_it_chooses_by(tmp_path):
     trainer = trainer_for(tmp_path, params(metric_for_best_model="cer"))
-    pairs = [("ab cd", "ab cd"), ("ab cd", "ab"), ("ab", "abc"), ("cd", "x")]
+    pairs = [("ab cd", "ab cd"), ("ab cd", "ab"), ("ab", "abc"), ("cd", "x"), ("(ab)", "ab")]
     references, heard = zip(*pairs, strict=True)
+    worded = pairs[:-1]  # Whisper's normaliser leaves nothing of what is in brackets
     without = [
-        error_rates(*zip(*(pair for pair in pairs if pair is not left_out), strict=True))["cer"]
-        for left_out in pairs
+        error_rates(*zip(*(pair for pair in worded if pair is not left_out), strict=True))["cer"]
+        for left_out in worded
     ]
     tokenizer = trainer.processing_class.tokenizer
     ids = [

@@ -13,7 +13,7 @@ GROUPS = 20  # of clips, to estimate a standard error
 
 
 def spread(number: int) -> np.ndarray:
-    """Return the indices of CLIPS of so many clips at most, from all over them; shape = (n_chosen,)."""
+    """Return the indices of at most CLIPS of `number` clips, evenly spaced; shape = (n_chosen,)."""
     return np.unique(np.linspace(0, number - 1, CLIPS).astype(int))
 
 
@@ -50,6 +50,7 @@ def standard_error(items: Sequence, figure: Callable[[list], float]) -> float:
     """Estimate the standard error of a figure of items, by leaving out one group of them at a time.
 
     The delete-a-group jackknife (Kott 2001) with GROUPS groups, or as many as there are items; 0.0 of one.
+    Too small where some items are alike, as the clips of a speaker are.
     """
     groups = min(GROUPS, len(items))
     if groups < 2:

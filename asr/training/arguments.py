@@ -21,6 +21,7 @@ from asr.model import whisper
 from asr.params import Train
 from asr.scoring import choice, hf_metric
 from asr.scoring.rates import error_rates
+from asr.scoring.text import whisper_basic
 from asr.training.batches import NO_LOSS, Collator, Examples
 from asr.training.checkpoints import MarkWhole
 from asr.training.progress_callback import Progress
@@ -136,7 +137,8 @@ def error_rate_metrics(tokenizer: WhisperTokenizer, chosen: str):
         said, heard = decode(prediction.label_ids), decode(prediction.predictions)
         rates = metric.compute(predictions=heard, references=said)
         if chosen in rates:
-            pairs = [*zip(said, heard, strict=True)]
+            # Of which any part has words, for each of the rates.
+            pairs = [pair for pair in zip(said, heard, strict=True) if whisper_basic(pair[0])]
             rates["standard_error"] = choice.standard_error(pairs, lambda some: rate(some, chosen))
         return rates
 

@@ -1,5 +1,7 @@
 """A model soup (Wortsman et al. 2022): the mean of the weights of several trainings from one start."""
 
+import math
+
 import torch
 from transformers import TrainerState
 
@@ -15,6 +17,7 @@ class Soup:
     def __init__(self) -> None:
         self.trainings = 0
         self.state: TrainerState | None = None  # the history of the best on validation, the first of equals
+        self.lowest = math.inf  # of the metric that chooses, of the checkpoints that were kept
         self.mean: dict[str, torch.Tensor] = {}
         self.best: dict[str, torch.Tensor] = {}
 
@@ -23,8 +26,8 @@ class Soup:
         trainer.model = adaptation.merged(trainer.model)
         weights = {name: weight.cpu() for name, weight in trainer.model.state_dict().items()}
         self.trainings += 1
-        if self.state is None or trainer.state.best_metric < self.state.best_metric:
-            self.state = trainer.state
+        if (metric := trainer.kept_metric()) < self.lowest:
+            self.state, self.lowest = trainer.state, metric
             self.best = {name: weight.clone() for name, weight in weights.items()}
         for name, weight in weights.items():
             self.mean.setdefault(name, torch.zeros_like(weight)).lerp_(weight, 1 / self.trainings)

@@ -55,17 +55,26 @@ class WhisperTrainer(Seq2SeqTrainer):
     def _determine_best_metric(self, metrics: dict[str, float], trial: object) -> bool:
         """Mark this step as the best one unless another is better by more than its standard error.
 
-        The one-standard-error rule (Breiman et al. 1984), for the training that went furthest: few validation
-        clips tell little, and a rate that falls makes the last steps the finished ones. `best_metric` stays
-        the lowest of all, by which early stopping counts.
+        The one-standard-error rule (Breiman et al. 1984), with the latest step in the place of the simplest
+        model: few validation clips tell little, and a rate that falls makes the last steps the finished ones.
+        The loss has no standard error. `best_metric` stays the lowest of all, by which early stopping counts.
         """
-        name = f"eval_{self.args.metric_for_best_model}"
-        lowest = min((log for log in self.state.log_history if name in log), key=itemgetter(name))
+        name, seen = self._validations()
+        lowest = min(seen, key=itemgetter(name))
         self.state.best_metric = lowest[name]
         as_good = metrics[name] <= lowest[name] + lowest.get("eval_standard_error", 0.0)
         if as_good:
             self.state.best_global_step = self.state.global_step
         return as_good
+
+    def kept_metric(self) -> float:
+        """Return what `metric_for_best_model` was at the step that is marked as the best."""
+        name, seen = self._validations()
+        return next(log[name] for log in seen if log["step"] == self.state.best_global_step)
+
+    def _validations(self) -> tuple[str, list[dict]]:
+        name = f"eval_{self.args.metric_for_best_model}"
+        return name, [log for log in self.state.log_history if name in log]
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **generation):
         """Return a batch's generated ids and its labels; keep each row's loss and number of labels."""

@@ -36,7 +36,8 @@ NEWEST = "yue"  # the only language that large-v3 and large-v3-turbo have and th
 # The learning rate by a model's width, and widths by size: a twentieth of the rate in pretraining (Radford et
 # al. 2022: 1.5e-3, 1e-3, 5e-4, 2.5e-4, 1.75e-4), which was best for whisper-base: docs/experiments.md.
 RATES = {384: 7.5e-5, 512: 5.0e-5, 768: 2.5e-5, 1024: 1.25e-5, 1280: 8.75e-6}
-# How often a training hears a clip: more brought nothing in ten minutes of speech, docs/experiments.md.
+# How often a training hears a clip: more brought nothing in ten minutes of speech, docs/experiments.md. Fewer
+# than 100 steps were not tried.
 PASSES, LEAST_STEPS = 8, 100
 WIDTHS = {"tiny": 384, "base": 512, "small": 768, "medium": 1024, "large": 1280}
 HEAD = """\
@@ -157,7 +158,7 @@ def write(args: argparse.Namespace, folder: Path) -> str:
 
     cost = spelling.cost(processor.tokenizer, sentences) if processor and sentences else None
     described = Path(args.model) if Path(args.model).is_dir() else files if commit else None
-    n_clips = int((rows.split == "train").sum()) if corpus else None
+    n_clips = int((rows.split != "test").sum()) if corpus else None
     changes = parameters(args, folder, described, commit or revision, token, why, n_clips)
     title = f"{language.name} ({args.locale})"
     recipe.write(CODE, folder, changes, {name: block(args, folder, corpus)}, HEAD.format(title=title))
