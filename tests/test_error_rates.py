@@ -1,11 +1,15 @@
 """Rates and counts against figures worked out by hand."""
 
+import math
+import random
 import socket
 
 import evaluate
+import numpy as np
 import pytest
 
 from asr.scoring import hf_metric
+from asr.scoring.rates import error_rates, standard_error
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +105,20 @@ def test_order_and_batching_do_not_matter(metric) -> None:
 def test_no_reference_at_all(metric, references, hypotheses, message) -> None:
     with pytest.raises(ValueError, match=message):
         metric.compute(predictions=hypotheses, references=references)
+
+
+@pytest.mark.parametrize("rate", ["wer", "wer_ortho", "wer_whisper_basic", "cer"])
+def test_the_standard_error_is_the_jackknife_s(rate):
+    """Also with a reference of which nothing is left: only Whisper's normaliser has it left out."""
+    draw = random.Random(5)
+    said = [" ".join(draw.choices(["Ab,", "cde", "f", "މާލެ"], k=draw.randint(1, 9))) for _ in range(60)]
+    heard = ["".join(letter for letter in text if draw.random() < 0.8) for text in said]
+    said[7], heard[7] = "(ab)", "ab cd ef gh ij"
+    without = [
+        error_rates(*([*texts[:place], *texts[place + 1 :]] for texts in (said, heard)))[rate]
+        for place in range(60)
+        if rate != "wer_whisper_basic" or place != 7
+    ]
+    jackknife = math.sqrt(len(without) - 1) * np.std(without)
+    assert standard_error(rate, said, heard) == pytest.approx(jackknife, rel=0.05)
+    assert standard_error(rate, ["a b"], ["a"]) == 0.0

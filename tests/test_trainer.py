@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 from functools import partial
 from types import SimpleNamespace
 
@@ -14,8 +13,6 @@ from transformers import Seq2SeqTrainingArguments
 
 from asr.model import whisper
 from asr.params import Train, load_params
-from asr.scoring.choice import standard_error
-from asr.scoring.rates import error_rates
 from asr.training import adaptation
 from asr.training.arguments import make_trainer, resolve_precision, training_arguments
 from asr.training.batches import NO_LOSS, EpochSampler
@@ -219,25 +216,6 @@ def test_the_latest_of_those_that_are_as_good_is_the_best(tmp_path, metric, kept
         found.append(trainer.state.best_global_step)
     assert found == kept
     assert trainer.state.best_metric == (48.0 if metric == "wer" else 1.5)
-
-
-def test_validation_tells_the_standard_error_of_what_it_chooses_by(tmp_path):
-    trainer = trainer_for(tmp_path, params(metric_for_best_model="cer"))
-    pairs = [("ab cd", "ab cd"), ("ab cd", "ab"), ("ab", "abc"), ("cd", "x"), ("(ab)", "ab")]
-    references, heard = zip(*pairs, strict=True)
-    worded = pairs[:-1]  # Whisper's normaliser leaves nothing of what is in brackets
-    without = [
-        error_rates(*zip(*(pair for pair in worded if pair is not left_out), strict=True))["cer"]
-        for left_out in worded
-    ]
-    tokenizer = trainer.processing_class.tokenizer
-    ids = [
-        tokenizer(list(texts), padding=True, return_tensors="np").input_ids for texts in (heard, references)
-    ]
-    found = trainer.compute_metrics(SimpleNamespace(predictions=ids[0], label_ids=ids[1]))
-    assert found["cer"] == pytest.approx(error_rates(references, heard)["cer"])
-    assert found["standard_error"] == pytest.approx(math.sqrt(3) * np.std(without))
-    assert standard_error([1], None) == 0.0
 
 
 # A threshold that nothing passes: the first look is the best, and each one after it counts.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jiwer
+import numpy as np
 
 from asr.scoring.text import normalize, orthographic, whisper_basic, without_tags
 
@@ -47,6 +48,26 @@ def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> dict[st
     }
 
 
+def counts(rate: str, reference: str, hypothesis: str) -> tuple[int, int]:
+    """Count the errors of one text and the words or characters of its reference, as a rate does."""
+    process, form = _COUNTED[rate]
+    found = process(form(reference), form(hypothesis))
+    wrong = found.substitutions + found.deletions
+    return wrong + found.insertions, wrong + found.hits
+
+
+def standard_error(rate: str, references: Sequence[str], hypotheses: Sequence[str]) -> float:
+    """Estimate the standard error of one of the rates, in percent, as that of a ratio of two sums.
+
+    Too small where some utterances are alike, as those of a speaker are.
+    """
+    errors, lengths = np.array([counts(rate, *pair) for pair in zip(references, hypotheses, strict=True)]).T
+    if rate == "wer_whisper_basic":
+        errors, lengths = errors[lengths > 0], lengths[lengths > 0]
+    residuals, n = errors - lengths * errors.sum() / lengths.sum(), len(errors)
+    return float(100 * np.sqrt(n / max(n - 1, 1) * np.square(residuals).sum()) / lengths.sum())
+
+
 def _written(text: str) -> str:
     return orthographic(without_tags(text))
 
@@ -66,3 +87,11 @@ def _require_words(references: list[str], normaliser: str) -> None:
             f"an error rate needs at least one reference with a word in it: all {len(references)} references"
             f" are empty after asr.scoring.text.{normaliser}; look at the corpus' sentences"
         )
+
+
+_COUNTED = {
+    "wer": (jiwer.process_words, normalize),
+    "wer_ortho": (jiwer.process_words, _written),
+    "wer_whisper_basic": (jiwer.process_words, whisper_basic),
+    "cer": (jiwer.process_characters, normalize),
+}

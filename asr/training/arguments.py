@@ -19,9 +19,8 @@ from transformers import (
 
 from asr.model import whisper
 from asr.params import Train
-from asr.scoring import choice, hf_metric
-from asr.scoring.rates import error_rates
-from asr.scoring.text import whisper_basic
+from asr.scoring import hf_metric
+from asr.scoring.rates import standard_error
 from asr.training.batches import NO_LOSS, Collator, Examples
 from asr.training.checkpoints import MarkWhole
 from asr.training.progress_callback import Progress
@@ -45,7 +44,7 @@ def make_trainer(
     checkpoints: Path,
 ) -> WhisperTrainer:
     """Set a trainer up that fine-tunes a model in place and keeps its checkpoints in a folder."""
-    callbacks = [SaveWhatIsEvaluated(), RefuseInfiniteLoss()]
+    callbacks, factor = [SaveWhatIsEvaluated(), RefuseInfiniteLoss()], params.label_smoothing_factor
     if params.early_stopping_patience:
         patience, threshold = params.early_stopping_patience, params.early_stopping_threshold
         callbacks.append(EarlyStoppingCallback(patience, threshold))
@@ -58,7 +57,7 @@ def make_trainer(
         data_collator=Collator(model.config, processor.tokenizer, whisper.window_frames(model)),
         padding=params.padding,
         full_window_fraction=params.full_window_fraction,
-        compute_loss_func=TokenLoss(params.label_smoothing_factor),
+        compute_loss_func=TokenLoss(0.0 if factor == "auto" else factor),  # `auto`: until the stage knows
         compute_metrics=error_rate_metrics(processor.tokenizer, params.metric_for_best_model),
         callbacks=[*callbacks, Progress(), MarkWhole()],
     )
@@ -137,17 +136,10 @@ def error_rate_metrics(tokenizer: WhisperTokenizer, chosen: str):
         said, heard = decode(prediction.label_ids), decode(prediction.predictions)
         rates = metric.compute(predictions=heard, references=said)
         if chosen in rates:
-            # Of which any part has words, for each of the rates.
-            pairs = [pair for pair in zip(said, heard, strict=True) if whisper_basic(pair[0])]
-            rates["standard_error"] = choice.standard_error(pairs, lambda some: rate(some, chosen))
+            rates["standard_error"] = standard_error(chosen, said, heard)
         return rates
 
     return compute
-
-
-def rate(pairs: list[tuple[str, str]], name: str) -> float:
-    """Return one of `error_rates` of references and hypotheses."""
-    return error_rates(*zip(*pairs, strict=True))[name]
 
 
 class SaveWhatIsEvaluated(TrainerCallback):
