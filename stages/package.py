@@ -15,113 +15,88 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from transformers import GenerationConfig, WhisperProcessor, WhisperTokenizer
-
-from asr.language_model import fusion, text
-from asr.language_model.fusion import Fusion
-from asr.language_model.ngrams import NGrams
-from asr.language_model.ngrams import count as count_ngrams
-from asr.model import whisper
 from asr.params import Params, load_params
 from asr.runtime.errors import report_errors
-from asr.scoring.choice import better_of, spread
-from asr.scoring.rates import error_rates
 from asr.scoring.text import without_tags
 from asr.tables.rows import read_rows
-from stages.transcribe import FEATURES, FILTERED, transcribe_rows
 
+FEATURES, FILTERED = Path("data/features"), Path("data/filtered")
 TRAINED, OUT = Path("data/trained"), Path("data/model")
+SETTINGS = "generation_config.json"
 METRICS = Path("metrics/package.json")
-ROLES = ("train", "validation", "test")
-WEIGHTS = (0.1, 0.2, 0.3, 0.4)  # of the language model, beside 0; the sound's weight is 1
 logger = logging.getLogger("package")
 
 
-def generation_settings(settings: GenerationConfig, params: Params) -> GenerationConfig:
-    """Write into a model's settings, in place, how its texts are made; returns them."""
-    settings.language, settings.task = params.model.language, params.model.task
-    settings.num_beams = params.transcribe.num_beams
-    # Whisper's `generate` adds the ids of the prompt, and asks for no more than the decoder's positions.
-    settings.max_length, settings.max_new_tokens = params.transcribe.max_new_tokens, None
-    return settings
+def generation_settings(settings: dict, params: Params) -> dict:
+    """Return a model's settings with what decides how its texts are made."""
+    kept = {name: value for name, value in settings.items() if name != "max_new_tokens"}
+    return kept | {
+        "language": params.model.language,
+        "task": params.model.task,
+        "num_beams": params.transcribe.num_beams,
+        # Whisper's `generate` adds the ids of the prompt, and asks for no more than the decoder's positions.
+        "max_length": params.transcribe.max_new_tokens,
+    }
 
 
-def count(params: Params, tokenizer: WhisperTokenizer) -> tuple[NGrams, dict]:
-    """Count the n-grams of the text and of the training transcripts; returns them, and the sizes of both.
-
-    Lines of the text with a sentence of validation or test are left out.
-    """
-    sentences = {role: read_rows(FEATURES, FILTERED / f"{role}.csv")["sentence"][:] for role in ROLES}
-    transcripts = (
-        sentences["train"] if params.model.keep_tags else list(map(without_tags, sentences["train"]))
-    )
-    held_out = text.HeldOut(sentences["validation"] + sentences["test"])
-    used, left_out = [], []
-    for line in text.lines(Path(params.transcribe.language_model.path)):
-        (left_out if held_out.is_in(line) else used).append(line)
-    ids = text.encode(used + transcripts, tokenizer)
-    ngrams = count_ngrams(ids, params.transcribe.language_model.order, tokenizer.eos_token_id)
-    by_source = {"text": used, "text_left_out": left_out, "transcripts": transcripts}
-    return ngrams, {name: _size(lines) for name, lines in by_source.items()}
-
-
-def _size(lines: list[str]) -> dict:
-    return {"lines": len(lines), "words": sum(len(line.split()) for line in lines)}
-
-
-def choose(
-    ngrams: NGrams, heard: Callable[[Fusion | None], list[str]], references: list[str]
-) -> tuple[Fusion | None, dict]:
-    """Compare WEIGHTS by what is heard with them, and the best of them with no language model at all.
+def language_model(params: Params) -> tuple[Callable[[Path], None] | None, dict]:
+    """Make the language model that `params` wants.
 
     Returns
     -------
-    the better one, None if that is without; and the figures
+    what saves it in a folder, None if it does not help on validation rows; and the figures
     """
-    texts = {weight: heard(Fusion(ngrams, weight)) for weight in WEIGHTS}
-    cer = {weight: round(error_rates(references, of_it)["cer"], 2) for weight, of_it in texts.items()}
-    best = min(cer, key=cer.get)
-    found = better_of({"without": heard(None), "with": texts[best]}, references)
-    weight = best if found["chosen"] == "with" else 0.0
-    figures = {"weight": weight, **found, "cer_by_weight": {str(weight): cer[weight] for weight in WEIGHTS}}
-    return Fusion(ngrams, weight) if weight else None, figures
+    # With torch and a speech model: six seconds, in vain where no language model is wanted.
+    from asr.language_model import fitting, fusion
+    from asr.model import whisper
+    from asr.scoring.choice import spread
+    from stages.transcribe import transcribe_rows
 
-
-def language_model(params: Params, processor: WhisperProcessor) -> tuple[Fusion | None, dict]:
-    """Make the language model that `params` wants, if it helps on validation rows; and the figures."""
-    ngrams, sizes = count(params, processor.tokenizer)
+    wanted = params.transcribe.language_model
+    processor = whisper.load_processor(TRAINED, params.model.language, params.model.task)
+    rows = {role: read_rows(FEATURES, FILTERED / f"{role}.csv") for role in ("train", "validation", "test")}
+    sentences = {role: of_role["sentence"][:] for role, of_role in rows.items()}
+    transcripts = sentences["train"]
+    if not params.model.keep_tags:
+        transcripts = list(map(without_tags, transcripts))
+    held_out = sentences["validation"] + sentences["test"]
+    ngrams, sizes = fitting.count(Path(wanted.path), transcripts, held_out, wanted.order, processor.tokenizer)
     logger.info("language model of order %d: %s", ngrams.order, sizes)
+
     model = whisper.load_for_transcription(TRAINED)
-    rows = read_rows(FEATURES, FILTERED / "validation.csv")
-    rows = rows.select(spread(len(rows)))
+    tried = rows["validation"].select(spread(len(rows["validation"])))
 
-    def heard(fused: Fusion | None) -> list[str]:
-        return [hypothesis.text for hypothesis in transcribe_rows(model, processor, rows, params, fused)]
+    def heard(fused: fusion.Fusion | None) -> list[str]:
+        return [hypothesis.text for hypothesis in transcribe_rows(model, processor, tried, params, fused)]
 
-    found, figures = choose(ngrams, heard, [without_tags(sentence) for sentence in rows["sentence"]])
+    fused, figures = fitting.choose(ngrams, heard, list(map(without_tags, tried["sentence"])))
     logger.info("%s", figures)
-    return found, sizes | figures
+    return partial(fusion.save, fused, processor.tokenizer) if fused else None, sizes | figures
 
 
 def main() -> None:
     params = load_params()
     if not TRAINED.exists():
         raise FileNotFoundError(f"no {TRAINED}: run `dvc repro train` or `dvc pull`")
-    settings = generation_settings(GenerationConfig.from_pretrained(TRAINED), params)
-    processor = whisper.load_processor(TRAINED, params.model.language, params.model.task)
-    fused, figures = None, {}
+    settings = generation_settings(json.loads((TRAINED / SETTINGS).read_text(encoding="utf-8")), params)
+    save_language_model, figures = None, {}
     if params.transcribe.language_model.order:
-        fused, figures = language_model(params, processor)
-    shutil.copytree(TRAINED, OUT, dirs_exist_ok=True)
-    settings.save_pretrained(OUT)
-    fusion.save(fused, processor.tokenizer, OUT)
+        save_language_model, figures = language_model(params)
+    if OUT.exists():
+        shutil.rmtree(OUT)
+    shutil.copytree(TRAINED, OUT, copy_function=shutil.copyfile)  # DVC may have made its files read-only
+    text = json.dumps(settings, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    (OUT / SETTINGS).write_text(text, encoding="utf-8")
+    if save_language_model:
+        save_language_model(OUT)
     METRICS.parent.mkdir(parents=True, exist_ok=True)
     METRICS.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     logger.info(
         "%s: %s, %s, %d beams, at most %d ids",
-        OUT, settings.language, settings.task, settings.num_beams, settings.max_length,
+        OUT, *(settings[name] for name in ("language", "task", "num_beams", "max_length")),
     )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def finished(once):
             ("featurize", true, "featurize"),
             ("filter", forked, "filter"),
             ("train", true, "train"),
-            ("package", true, "package"),
+            ("package", forked, "package"),
             ("pretrained", true, "transcribe data/pretrained data/transcripts/pretrained.jsonl"),
             ("finetuned", forked, "transcribe data/model data/transcripts/finetuned.jsonl"),
             ("evaluate", forked, "evaluate"),

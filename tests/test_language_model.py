@@ -12,13 +12,12 @@ import torch
 
 from asr.commands.transcribe.transcriber import Transcriber
 from asr.decoding import DecodingOptions, transcribe
-from asr.language_model import fusion, text
+from asr.language_model import fitting, fusion, text
 from asr.language_model.fusion import Fusion
 from asr.language_model.ngrams import count
 from asr.model.vocabulary import read_tokenizer
 from asr.model.whisper import load_model, load_processor
 from asr.tables.rows import read_rows
-from stages import package
 from tests.recipes import REPOSITORY, Recipe
 
 BASE = REPOSITORY / "sample/base"
@@ -170,8 +169,6 @@ def test_a_model_s_folder_keeps_it_and_another_model_s_is_refused(loaded, tmp_pa
     files[0].write_bytes(files[1].read_bytes()[:-30])
     with pytest.raises(ValueError, match="language_model.npz is damaged"):
         fusion.load(folders[0], tokenizer)
-    fusion.save(None, tokenizer, folders[0])
-    assert not files[0].exists()
 
 
 @pytest.mark.parametrize(
@@ -186,7 +183,7 @@ def test_the_weight_is_the_best_on_validation_and_0_wins_ties(without, of_weight
     def heard(fused):
         return [without if fused is None else of_weights.get(fused.weight, "xx")] * 9
 
-    found, figures = package.choose(count([(1,)], 1, END), heard, ["ab"] * 9)
+    found, figures = fitting.choose(count([(1,)], 1, END), heard, ["ab"] * 9)
     assert (found.weight if found else 0.0) == figures["weight"] == chosen
 
 
@@ -222,3 +219,7 @@ def test_package_makes_it_and_transcribe_uses_it(finished, tmp_path):
     recipe.run("transcribe", "data/model", "data/transcripts/finetuned.jsonl")
     written = (recipe.folder / "data/transcripts/finetuned.jsonl").read_text().splitlines()
     assert {json.loads(line)["hypothesis"][:1] for line in written} - {""} == {"ހ"}
+
+    recipe.set({"transcribe.language_model.order": 0})
+    recipe.run("package")
+    assert not (model / fusion.FILE).exists()

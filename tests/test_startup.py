@@ -54,7 +54,7 @@ for source in sorted(CORPORA):
     ], errors
 
 
-@pytest.mark.parametrize("stage", ["download sample", "filter", "evaluate"])
+@pytest.mark.parametrize("stage", ["download sample", "filter", "package", "evaluate"])
 def test_a_stage_that_computes_no_tensor_loads_no_torch(finished, tmp_path, stage):
     recipe = Recipe(tmp_path, {})
     shutil.copytree(finished.folder, recipe.folder, dirs_exist_ok=True)

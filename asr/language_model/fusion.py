@@ -43,11 +43,8 @@ class Fusion(LogitsProcessor):
         return torch.cat([found, scores[:, size:] + of_text], dim=1)
 
 
-def save(fusion: Fusion | None, tokenizer: WhisperTokenizer, folder: Path) -> None:
-    """Write a language model into the folder of the model that writes with a tokenizer; None removes it."""
-    (folder / FILE).unlink(missing_ok=True)
-    if fusion is None:
-        return
+def save(fusion: Fusion, tokenizer: WhisperTokenizer, folder: Path) -> None:
+    """Write a language model into the folder of the model that writes with a tokenizer."""
     ngrams = fusion.ngrams
     arrays = {"unigrams": ngrams.unigrams}
     for order, (keys, counts) in enumerate(zip(ngrams.keys, ngrams.counts, strict=True), start=2):
