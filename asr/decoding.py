@@ -1,7 +1,7 @@
 """Transcribe features with one model: long clips in pieces, in sorted batches, shared among processes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -18,6 +18,7 @@ from transformers import (
 
 from asr.audio.log_mel import pad
 from asr.model.loops import EndLoops
+from asr.model.own_length import can_mix, mixed
 from asr.model.whisper import padded_frames, window_frames
 from asr.runtime import processes
 from asr.runtime.progress import tracked
@@ -99,16 +100,19 @@ def _transcribe(
     """Transcribe clips once; `padded` returns the frames to which a clip of so many frames is padded."""
     window = window_frames(model)
     fused = LogitsProcessorList([options.language_model] if options.language_model else [])
-    batches = plan(lengths, window, options.batch_size, padded)
+    batches = plan(lengths, window, options.batch_size, padded, can_mix(model))
     heard = []
     with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_main()) as advance:
         for batch in batches[processes.rank() :: processes.world_size()]:
-            with torch.inference_mode():
-                features = _features(batch, read, window).to(model.device, model.dtype)
+            features = [
+                of_length.to(model.device, model.dtype) for of_length in _features(batch, read, window)
+            ]
+            # The features themselves would be padded to the window.
+            with torch.inference_mode(), mixed(model, features) as encoded:
                 loops = EndLoops(len(batch), model.generation_config.eos_token_id, model.device)
                 heard_again = batch[0].frames < window and options.num_beams == 1
                 ids = model.generate(
-                    encoder_outputs=model.get_encoder()(features),  # features it would pad to the window
+                    encoder_outputs=encoded,
                     language=options.language,
                     task=options.task,
                     return_timestamps=False,
@@ -128,18 +132,22 @@ def _transcribe(
     return [_join(of_clip) for of_clip in parts]
 
 
-def plan(lengths: list[int], window: int, batch_size: int, padded: Callable[[int], int]) -> list[list[Piece]]:
+def plan(
+    lengths: list[int], window: int, batch_size: int, padded: Callable[[int], int], mix: bool
+) -> list[list[Piece]]:
     """Divide clips of these lengths into pieces that fit a window, and these into batches.
 
-    A batch has pieces that are padded to the same length, so that a clip's text does not depend on the clips
-    beside it. Longest first, because a batch takes as long as its longest hypothesis, and so that the first
-    batch is the one that needs the most memory. Processes take whole batches in turn, so that the number of
-    processes changes no batch, and not the last bits of the results.
+    A piece is padded to the same length in whichever batch, so that a clip's text does not depend on the
+    clips beside it. Pieces as long as the window have batches of their own. Longest first, because a batch
+    takes as long as its longest hypothesis, and so that the first batch is the one that needs the most
+    memory. Processes take whole batches in turn, so that the number of processes changes no batch, and not
+    the last bits of the results.
 
     Parameters
     ----------
     lengths, window: in frames
     padded: returns the frames to which a clip of so many frames is padded
+    mix: whether a batch may have pieces that are padded to different lengths
     """
     pieces = [
         Piece(clip, number, count, padded(length) if count == 1 else window)
@@ -149,7 +157,7 @@ def plan(lengths: list[int], window: int, batch_size: int, padded: Callable[[int
     ]
     pieces.sort(key=lambda piece: (-piece.frames, -lengths[piece.clip] / piece.count))
     batches = []
-    for _, alike in groupby(pieces, key=lambda piece: piece.frames):
+    for _, alike in groupby(pieces, key=lambda piece: piece.frames == window if mix else piece.frames):
         of_length = list(alike)
         batches += [of_length[first : first + batch_size] for first in range(0, len(of_length), batch_size)]
     return batches
@@ -181,10 +189,11 @@ def split_at_pauses(clip: np.ndarray, count: int, frames: int) -> list[np.ndarra
     return np.split(clip, cuts, axis=1)
 
 
-def _features(batch: list[Piece], read: Callable[[int], np.ndarray], window: int) -> torch.Tensor:
-    """Return a batch's padded features: float16, shape = (batch, n_mels, n_frames)."""
-    pieces = (split_at_pauses(read(piece.clip), piece.count, window)[piece.number] for piece in batch)
-    return torch.from_numpy(np.stack([pad(piece, batch[0].frames) for piece in pieces]))
+def _features(batch: list[Piece], read: Callable[[int], np.ndarray], window: int) -> Iterator[torch.Tensor]:
+    """Yield the padded features of a batch's pieces, by length: float16, shape = (n, n_mels, n_frames)."""
+    for frames, alike in groupby(batch, key=lambda piece: piece.frames):
+        pieces = (split_at_pauses(read(piece.clip), piece.count, window)[piece.number] for piece in alike)
+        yield torch.from_numpy(np.stack([pad(piece, frames) for piece in pieces]))
 
 
 def _search(frames: int) -> int:

@@ -51,7 +51,7 @@ def transformers_pipeline(model: Path, recording: Path, language: str, folder: s
 def openai_whisper(model: Path, recording: Path, language: str, folder: str) -> str:
     import whisper
 
-    loaded = ours.load_for_transcription(model)
+    loaded = ours.load_model(model)
     weights = {}
     for name, weight in loaded.state_dict().items():
         for pattern, theirs in NAMES.items():

@@ -105,3 +105,14 @@ def test_the_same_window_changes_nothing():
     whisper.shorten_window(model, processor, 3)
     assert torch.equal(model.model.encoder.embed_positions.weight, before)
     assert not model.model.encoder.embed_positions.weight.requires_grad  # sinusoids stay as they are
+
+
+def test_a_model_that_transcribes_writes_the_same_with_its_output_layer_packed(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    plain, packed = whisper.load_model(BASE), whisper.load_for_transcription(BASE)
+    assert type(packed.proj_out) is not type(plain.proj_out)
+    features = torch.randn(3, 80, 300, generator=torch.Generator().manual_seed(3))
+    ids = [model.eval().generate(features, **GENERATE) for model in (plain, packed)]
+    assert torch.equal(*ids) and ids[0].shape[1] > 4
+    hidden = torch.randn(3, 2, 128, generator=torch.Generator().manual_seed(4))
+    torch.testing.assert_close(packed.proj_out(hidden), plain.proj_out(hidden), rtol=1e-5, atol=1e-5)
