@@ -38,6 +38,12 @@ def _no_address(value: str) -> str:
 Place = Annotated[str, AfterValidator(_no_address)]
 
 
+def _no_other_word(value: float | str) -> float | str:
+    if value != "auto" and not (isinstance(value, float) and 0 <= value < 1):
+        raise ValueError(f"it is {value!r}: give a number from 0 to less than 1, or auto")
+    return value
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -172,8 +178,8 @@ class Lora(Section):
 class Train(Section):
     """Trainer settings under Hugging Face's names (`Seq2SeqTrainingArguments`, `WhisperConfig`), and ours.
 
-    Ours are `precision`, `num_processes`, `freeze_encoder`, `speed_perturbation`, `full_window_fraction` and
-    `soup`.
+    Ours are `precision`, `num_processes`, `freeze_encoder`, `speed_perturbation`, `full_window_fraction`,
+    `soup`, and `auto` for `label_smoothing_factor`.
     """
 
     seed: int
@@ -197,7 +203,7 @@ class Train(Section):
     full_window_fraction: Annotated[float, Field(ge=0, le=1)]
     gradient_checkpointing: bool
     attn_implementation: Literal["eager", "sdpa", "flash_attention_2"]
-    label_smoothing_factor: Fraction
+    label_smoothing_factor: Annotated[float | str, AfterValidator(_no_other_word)]
     dropout: Fraction
     attention_dropout: Fraction
     activation_dropout: Fraction

@@ -21,7 +21,7 @@ from asr.tables.shards import read_shards, write_shards
 from asr.training import resuming
 from benchmarks import turns
 from stages.featurize import featurize
-from stages.train import finished_model
+from stages.train import finished_model, smooth
 from stages.train import prepare as prepare_training
 from stages.transcribe import transcribe_rows
 
@@ -50,6 +50,7 @@ def prepare(params: Params, rounds: int) -> dict:
 def train(params: Params, steps_per_turn: int) -> dict:
     """Train for `train.max_steps`; validation and what it decides come after the last turn."""
     trainer = prepare_training(params, CHECKPOINTS)
+    smooth(trainer, params)
     turns.train(trainer, steps_per_turn, partial(resuming.train_from, trainer, None))
     model, _ = finished_model(trainer, params)
     whisper.save(model, trainer.processing_class, MODEL)

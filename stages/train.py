@@ -2,7 +2,8 @@
 
 Of the checkpoints whose `metric_for_best_model` on the held-out validation rows is within a standard error of
 the best, the latest is kept; the test rows are not looked at. In the end asr/training/hearing.py chooses on
-the validation rows how the model hears.
+the validation rows how the model hears. With `label_smoothing_factor: auto`, what the pretrained model hears
+in some of them says whether to smooth.
 A killed run is taken up from its last checkpoint by the next `dvc repro`.
 Figures go to metrics/train.json, curves to metrics/training_curve.csv and metrics/validation_curve.csv.
 
@@ -27,11 +28,11 @@ from asr.runtime import processes
 from asr.runtime.errors import report_errors
 from asr.scoring.text import TAGS
 from asr.tables.rows import read_rows
-from asr.training import adaptation, checkpoints, hearing, resuming
+from asr.training import adaptation, checkpoints, hearing, resuming, smoothing
 from asr.training.arguments import make_trainer, resolve_precision
 from asr.training.batches import Examples
 from asr.training.soup import Soup
-from asr.training.trainer import WhisperTrainer
+from asr.training.trainer import TokenLoss, WhisperTrainer
 
 RAW, FEATURES, FILTERED = Path("data/raw"), Path("data/features"), Path("data/filtered")
 PRETRAINED, TOKENIZER = Path("data/pretrained"), Path("data/tokenizer")
@@ -79,15 +80,18 @@ def train(params: Params, folder: Path) -> tuple[WhisperTrainer, TrainerState, d
 
     Returns
     -------
-    A trainer with the model, the history of the training that was best, and how a soup was chosen.
+    A trainer with the model, the history of the training that was best, and figures of what was chosen.
     """
-    soup, trainer = Soup(), None
+    soup, trainer, loss = Soup(), None, None
     for number in range(params.train.soup):
         del trainer  # or its optimizer would stay in memory beside the next one's
         gc.collect()
         seed = params.train.seed + number
         own = folder / f"seed-{seed}" if number else folder
         trainer = prepare(seeded(params, seed), own)
+        if loss is None:
+            chosen, loss = smooth(trainer, params), trainer.compute_loss_func
+        trainer.compute_loss_func = loss
         checkpoint = checkpoints.newest_whole(own)
         if processes.is_main():
             if params.train.soup > 1:
@@ -98,9 +102,27 @@ def train(params: Params, folder: Path) -> tuple[WhisperTrainer, TrainerState, d
         if params.train.soup > 1:
             soup.add(trainer)
     if params.train.soup == 1:
-        return trainer, trainer.state, {}
+        return trainer, trainer.state, chosen
     with trainer.accelerator.autocast():
-        return trainer, soup.state, {"soup": soup.serve(trainer, params.train)}
+        return trainer, soup.state, chosen | {"soup": soup.serve(trainer, params.train)}
+
+
+def smooth(trainer: WhisperTrainer, params: Params) -> dict[str, dict]:
+    """Let a trainer smooth labels where the pretrained model does not know the language; the figures.
+
+    Nothing is done, and there are no figures, where `params` say themselves how much to smooth.
+    """
+    if params.train.label_smoothing_factor != "auto":
+        return {}
+    language, task = params.model.language, params.model.task
+    processor = whisper.load_processor(PRETRAINED, language, task)
+    pretrained = whisper.load_for_transcription(PRETRAINED)
+    whisper.set_language(pretrained, language, task)
+    found = smoothing.choose(pretrained, processor, trainer.eval_dataset, params.train)
+    if processes.is_main():
+        logger.info("the pretrained model on validation clips: %s", found)
+    trainer.compute_loss_func = TokenLoss(found["label_smoothing_factor"])
+    return {"pretrained": found}
 
 
 def seeded(recipe: Params, seed: int) -> Params:
@@ -169,11 +191,11 @@ def main() -> None:
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", f"runs/{folder.name}")
     with checkpoints.locked(folder):
         checkpoints.remove_finished_others(folder)
-        trainer, state, soup = train(params, folder)
-        model, chosen = finished_model(trainer, params)
+        trainer, state, chosen = train(params, folder)
+        model, ways = finished_model(trainer, params)
         if processes.is_main():
             whisper.save(model, trainer.processing_class, OUT)
-            figures = write_figures(state, soup | chosen, METRICS)
+            figures = write_figures(state, chosen | ways, METRICS)
             for own in (folder, *folder.glob("seed-*")):
                 checkpoints.finish(own)
             logger.info("%s", figures)

@@ -7,7 +7,7 @@ import pytest
 
 from asr.model import whisper
 from asr.scoring import choice
-from asr.training import hearing
+from asr.training import hearing, smoothing
 from asr.training.batches import PAUSE, Collator
 from tests.recipes import REPOSITORY
 from tests.test_trainer import params
@@ -104,3 +104,19 @@ def test_few_clips_of_all_speakers_and_places_are_heard(monkeypatch):
     speakers = [number % 3 for number in numbers]
     assert speakers == sorted(speakers) and min(np.bincount(speakers)) > 60
     assert len(hearing.spread(Clips(7))) == 7
+
+
+@pytest.mark.parametrize(("wrong", "factor"), [(14, 0.0), (15, 0.1), (50, 0.1)])
+def test_labels_are_smoothed_where_the_pretrained_model_has_30_percent_cer_or_more(
+    monkeypatch, wrong, factor
+):
+    def transcribe(model, processor, lengths, read, options):
+        assert len(lengths) == smoothing.CLIPS == 50 and options.max_new_tokens < 444
+        return [SimpleNamespace(text="" if clip < wrong else SENTENCE) for clip in range(50)]
+
+    monkeypatch.setattr(hearing, "transcribe", transcribe)
+    model = whisper.load_model(BASE)
+    whisper.set_language(model, "sinhalese", "transcribe")
+    found = smoothing.choose(model, None, Clips(120), params())
+    rate = 2.0 * wrong
+    assert found == {"label_smoothing_factor": factor, "compared": 50, "wer": rate, "cer": rate}

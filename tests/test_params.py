@@ -85,6 +85,12 @@ def test_broken_yaml_is_named(tmp_path):
     [
         ("train", {"lr_scheduler_type": "cosin"}, "train.lr_scheduler_type is 'cosin': .*'cosine'"),
         ("train", {"lr_scheduler_type": "cosine_with_min_lr"}, "train.lr_scheduler_type is"),
+        (
+            "train",
+            {"label_smoothing_factor": 1.0},
+            "1 error\n  train.label_smoothing_factor: it is 1.0: .*auto",
+        ),
+        ("train", {"label_smoothing_factor": "on"}, "1 error\n  train.label_smoothing_factor: it is 'on': "),
         ("transcribe", {"max_new_tokens": 448}, "transcribe.max_new_tokens is 448: .* 444"),
     ],
 )

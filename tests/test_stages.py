@@ -129,6 +129,22 @@ def test_a_killed_training_goes_on_and_ends_the_same(finished, tmp_path):
         assert (recipe.folder / name).read_bytes() == (finished.folder / name).read_bytes()
 
 
+def test_labels_are_smoothed_where_the_base_model_does_not_know_the_language(finished, tmp_path):
+    weights = []
+    for factor in ("auto", 0.1):
+        (tmp_path / str(factor)).mkdir()
+        recipe = Recipe(tmp_path / str(factor), {"train.label_smoothing_factor": factor})
+        recipe.share(finished)
+        recipe.run("train")
+        weights.append((recipe.folder / "data/trained/model.safetensors").read_bytes())
+        figures = json.loads((recipe.folder / "metrics/train.json").read_text())
+        assert ("pretrained" in figures) == (factor == "auto")
+        if factor == "auto":
+            assert figures["pretrained"]["label_smoothing_factor"] == 0.1
+            assert figures["pretrained"]["cer"] > 90 and figures["pretrained"]["compared"] == 8
+    assert weights[0] == weights[1] != (finished.folder / "data/trained/model.safetensors").read_bytes()
+
+
 def test_new_tokens_adapters_masks_and_speeds_together(finished, tmp_path):
     """Killed and taken up again, merged, saved, and read by transformers alone."""
     changes = {

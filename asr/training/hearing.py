@@ -46,20 +46,24 @@ def choose(
 
 
 def heard(
-    model: WhisperForConditionalGeneration, processor: WhisperProcessor, clips: list[dict], params: Train
+    model: WhisperForConditionalGeneration,
+    processor: WhisperProcessor,
+    clips: list[dict],
+    params: Train,
+    max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> list[str]:
     """Return what a model hears in clips, greedily, as its own settings say."""
     settings = model.eval().generation_config
     options = DecodingOptions(
-        settings.language, settings.task, params.per_device_eval_batch_size, MAX_NEW_TOKENS, num_beams=1
+        settings.language, settings.task, params.per_device_eval_batch_size, max_new_tokens, num_beams=1
     )
     lengths = [clip["features"].shape[1] for clip in clips]
     hypotheses = transcribe(model, processor, lengths, lambda number: clips[number]["features"], options)
     return [hypothesis.text for hypothesis in hypotheses]
 
 
-def spread(examples: Examples) -> list[dict]:
-    """Return examples from all over the corpus, with those of a speaker together."""
-    items = choice.spread(len(examples))
+def spread(examples: Examples, most: int = choice.CLIPS) -> list[dict]:
+    """Return at most so many examples from all over the corpus, with those of a speaker together."""
+    items = choice.spread(len(examples), most)
     items = items[np.argsort(examples.speakers[items], kind="stable")]
     return [examples[int(item), None] for item in items]
