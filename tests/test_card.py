@@ -159,6 +159,16 @@ def test_loops_are_said(run):
     assert "loop" not in model_card.text(run, None, None, None)
 
 
+def test_label_smoothing_is_said(run):
+    found = {"label_smoothing_factor": 0.1, "compared": 50, "wer": 96.0, "cer": 57.26}
+    by_itself = dataclasses.replace(run, train=run.train | {"pretrained": found})
+    row = "| label smoothing | 0.1: before training, 50 validation clips had 57.26 % CER |"
+    assert row in model_card.text(by_itself, *[None] * 3)
+    chosen = with_params(run, train__label_smoothing_factor=0.2)
+    assert "| label smoothing | 0.2 |" in model_card.text(chosen, *[None] * 3)
+    assert "label smoothing" not in model_card.text(run, *[None] * 3)
+
+
 @pytest.mark.parametrize("source", ["archive", "mdc", "hub", "folder"])
 def test_no_text_of_a_run_breaks_it(run, source):
     keys = {"hub": ["dataset", "config", "revision"], "mdc": ["dataset"]}.get(source, ["path"])
