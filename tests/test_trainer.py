@@ -13,6 +13,7 @@ from transformers import Seq2SeqTrainingArguments
 
 from asr.model import whisper
 from asr.params import Train, load_params
+from asr.scoring.rates import error_rates, standard_error
 from asr.training import adaptation
 from asr.training.arguments import make_trainer, resolve_precision, training_arguments
 from asr.training.batches import NO_LOSS, EpochSampler
@@ -216,6 +217,19 @@ def test_the_latest_of_those_that_are_as_good_is_the_best(tmp_path, metric, kept
         found.append(trainer.state.best_global_step)
     assert found == kept
     assert trainer.state.best_metric == (48.0 if metric == "wer" else 1.5)
+
+
+def test_validation_tells_the_standard_error_of_what_it_chooses_by(tmp_path):
+    trainer = trainer_for(tmp_path, params(metric_for_best_model="cer"))
+    references, heard = ["ab cd", "ab cd", "ab", "cd", "(ab)"], ["ab cd", "ab", "abc", "x", "ab"]
+    tokenizer = trainer.processing_class.tokenizer
+    said, predicted = (
+        tokenizer(texts, padding=True, return_tensors="np").input_ids for texts in (references, heard)
+    )
+    found = trainer.compute_metrics(SimpleNamespace(predictions=predicted, label_ids=said))
+    assert found["cer"] == pytest.approx(error_rates(references, heard)["cer"])
+    assert found["standard_error"] == pytest.approx(standard_error("cer", references, heard))
+    assert found["standard_error"] != pytest.approx(standard_error("wer", references, heard))
 
 
 # A threshold that nothing passes: the first look is the best, and each one after it counts.
