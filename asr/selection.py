@@ -17,6 +17,7 @@ REASONS = (
     "empty_sentence",  # nothing but punctuation and tags
     "too_long",  # max_duration_s and more
     "over_window",  # longer than the model's window: it would be cut
+    "too_fast",  # more characters a second than max_characters_per_s: the text says more than the clip
     "speaker_in_test",
     "sentence_in_test",
     "speaker_in_validation",
@@ -28,17 +29,24 @@ REASONS = (
 LEAKS = tuple(reason for reason in REASONS if reason.startswith(("speaker_", "sentence_")))
 FEW_VALIDATION_CLIPS, FEW_TEST_CLIPS = 30, 100
 MUCH = 0.1  # of the rows that the corpus has for training
+SOME = 0.01  # of the test clips
 
 
 def select_rows(
-    rows: pd.DataFrame, max_duration_s: float, window_s: float, validation_fraction: float, seed: int
+    rows: pd.DataFrame,
+    max_duration_s: float,
+    max_characters_per_s: float,
+    window_s: float,
+    validation_fraction: float,
+    seed: int,
 ) -> pd.DataFrame:
     """Give every row a role, or a reason why it has none.
 
     A corpus' train and validation rows are one pool, as in the notebook. What shares a speaker or a
     sentence with test leaves it. Then whole speakers of each corpus are held out for choosing the
     checkpoint, and what shares a sentence with theirs leaves training. Sentences are compared over all
-    corpora. Test rows are only dropped if they are broken: a long one is transcribed in pieces.
+    corpora. Test rows are only dropped if they are broken: a long one is transcribed in pieces, and
+    the errors of one whose text says more than its sound are the corpus', whatever the model.
 
     Rows of the splits ADDED are added to training last, and change neither validation nor test: runs
     with and without them can be compared. No speaker and no sentence of validation or test comes in
@@ -53,13 +61,15 @@ def select_rows(
 
     Returns
     -------
-    The same rows with two more columns: `role`, one of ROLES or "", and `reason`, "" or one of REASONS.
+    The same rows with more columns: `role`, one of ROLES or "", `reason`, "" or one of REASONS, and
+    `characters_per_s`, of the normalised text.
 
     Raises
     ------
     ValueError: nothing is left for one of the three roles.
     """
     rows = rows.assign(role="", reason="", key=rows.sentence.map(normalize))
+    rows["characters_per_s"] = rows.key.str.len() / rows.duration_s
     is_test, is_added = rows.split == "test", rows.split.isin(ADDED)
     is_own = ~is_test & ~is_added  # the corpus' own train and validation
 
@@ -71,6 +81,7 @@ def select_rows(
     drop("empty_sentence", rows.key == "")
     drop("too_long", ~is_test & (rows.duration_s >= max_duration_s))
     drop("over_window", ~is_test & (rows.duration_s > window_s))
+    drop("too_fast", ~is_test & (rows.characters_per_s > max_characters_per_s))
     test = rows[is_test & (rows.reason == "")]
     corpora = rows.id.map(corpus_of)
     known = rows.groupby(corpora)[["split", "speaker"]].apply(knows_speakers)
@@ -124,8 +135,8 @@ def held_out_by(rows: pd.DataFrame) -> str:
     return "speaker" if validation and not validation & train else "sentence"
 
 
-def warnings(rows: pd.DataFrame) -> list[str]:
-    """Say what makes the figures of a run weak before it is trained: small sets, and much that is lost.
+def warnings(rows: pd.DataFrame, max_characters_per_s: float) -> list[str]:
+    """Say what makes the figures of a run weak before it is trained: small sets, wrong texts, much that is lost.
 
     Parameters
     ----------
@@ -146,6 +157,12 @@ def warnings(rows: pd.DataFrame) -> list[str]:
         found.append(
             f"the test set has {size['test']} clips: few of them decide the error rates, and only a large"
             " difference between two models can be told from chance"
+        )
+    too_fast = int((rows.characters_per_s[rows.role == "test"] > max_characters_per_s).sum())
+    if too_fast > SOME * size["test"]:
+        found.append(
+            f"{too_fast} of the {size['test']} test clips have more than {max_characters_per_s:g} characters a"
+            " second: their texts say more than the clips, and every model has those words wrong"
         )
     own = rows[rows.split.isin(["train", "validation"])]
     lost = own.reason[own.reason != ""]

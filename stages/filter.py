@@ -123,6 +123,8 @@ def write_dropped(rows: pd.DataFrame) -> None:
 def _detail(row: tuple) -> str:
     if row.reason in ("too_long", "over_window"):
         return f"{row.duration_s:.2f} s"
+    if row.reason == "too_fast":
+        return f"{row.characters_per_s:.1f} characters a second"
     return f"{row.n_labels} ids" if row.reason == "too_many_labels" else row.detail
 
 
@@ -165,10 +167,8 @@ def main() -> None:
 
     rows = select_rows(
         rows,
-        max_duration_s=params.filter.max_duration_s,
         window_s=params.model.audio_window_s,
-        validation_fraction=params.filter.validation_fraction,
-        seed=params.filter.seed,
+        **params.filter.model_dump(exclude={"max_bad_fraction"}),
     )
     # Tokens are learned from the rows of train only, and labels counted in them, so this comes after.
     words = rows.sentence.map(without_tags)
@@ -196,7 +196,7 @@ def main() -> None:
         "with_control_characters": len(odd),
         "ids_per_word": round(vocabulary.ids_per_word(tokenizer, words[is_train]), 3),
         "ids_per_word_pretrained": round(vocabulary.ids_per_word(pretrained, words[is_train]), 3),
-        "warnings": warnings(rows),
+        "warnings": warnings(rows, params.filter.max_characters_per_s),
     }
     METRICS.parent.mkdir(parents=True, exist_ok=True)
     METRICS.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")

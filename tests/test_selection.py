@@ -6,7 +6,9 @@ import pytest
 
 from asr.selection import REASONS, drop_long_labels, hold_out, select_rows, warnings
 
-LIMITS = {"max_duration_s": 30.0, "window_s": 10, "validation_fraction": 0.2, "seed": 1}
+LIMITS = {
+    "max_duration_s": 30.0, "max_characters_per_s": 25.0, "window_s": 10, "validation_fraction": 0.2, "seed": 1
+}  # fmt: skip
 
 
 def corpus(changes=()):
@@ -44,6 +46,8 @@ def test_train_and_validation_share_neither_speaker_nor_sentence():
         ("duration_s", 30.0, "too_long"),
         ("duration_s", 10.01, "over_window"),
         ("duration_s", 10.0, ""),
+        ("sentence", "…" + "a" * 63 + " " + "b" * 62, "too_fast"),  # 126 characters in five seconds
+        ("sentence", "a" * 62 + ", " + "b" * 62, ""),
         ("speaker", "t0", "speaker_in_test"),
         ("sentence", "T0 SAYS 1!", "sentence_in_test"),
     ],
@@ -66,6 +70,14 @@ def test_long_test_rows_stay_and_broken_ones_go():
     changes = [(40, "duration_s", 100.0), (42, "problem", "undecodable")]
     rows = select_rows(corpus(changes), **LIMITS)
     assert list(rows.role[40:43]) == ["test", "test", ""]
+
+
+def test_a_test_row_of_too_much_text_stays_and_is_told():
+    changes = [(40, "duration_s", 0.1), (1, "duration_s", 0.1)]
+    rows = select_rows(corpus(changes), **LIMITS)
+    assert list(rows.role[[40, 1]]) == ["test", ""] and rows.characters_per_s[40] == pytest.approx(90)
+    [told] = [warning for warning in warnings(rows, 25.0) if "characters a second" in warning]
+    assert told.startswith("1 of the 6 test clips have more than 25 characters a second")
 
 
 def test_rows_of_train_and_validation_lose_their_role_to_too_many_labels():
@@ -289,5 +301,5 @@ def test_what_makes_figures_weak_is_counted(train, validation, test, lost, speak
             rows(50, "validated", "", reason="sentence_in_test"),  # which are not the corpus' own
             rows(50, "test", "", reason="undecodable"),
         ]
-    )
-    assert [re.findall(r"\d+", warning) for warning in warnings(table)] == numbers
+    ).assign(characters_per_s=10.0)
+    assert [re.findall(r"\d+", warning) for warning in warnings(table, 25.0)] == numbers

@@ -49,9 +49,10 @@ def examine(
     unlisted = {name: without_row(of, {*rows["name"][rows.corpus == name]}) for name, of in corpora.items()}
     rows = rows.assign(key=rows.sentence.map(normalize))
     try:
-        shares = limits.validation_fraction, limits.seed
-        chosen = select_rows(rows.drop(columns="key"), limits.max_duration_s, window_s, *shares)
-        dropped, doubts = chosen.reason[chosen.reason != ""].value_counts().to_dict(), warnings(chosen)
+        given = limits.model_dump(exclude={"max_bad_fraction"})
+        chosen = select_rows(rows.drop(columns="key"), window_s=window_s, **given)
+        dropped = chosen.reason[chosen.reason != ""].value_counts().to_dict()
+        doubts = warnings(chosen, limits.max_characters_per_s)
     except ValueError as error:
         dropped, doubts = {}, [f"`filter` would end: {error}"]
     usable = rows[rows.problem == ""]
@@ -64,6 +65,7 @@ def examine(
         "all": _sizes(rows),
         "corpora": {name: _sizes(of) for name, of in by_corpus.items()},
         "window": _window(usable, window_s),
+        "characters_per_s": _speaking_rate(usable),
         "dropped": dropped,
         "leaks": _leaks(rows),
         "problems": _problems(rows, corpora),
@@ -111,6 +113,13 @@ def _window(rows: pd.DataFrame, window_s: int) -> dict:
 
 def _fitting(seconds: float) -> int:
     return 1 if math.isnan(seconds) else min(max(1, math.ceil(seconds)), LONGEST_WINDOW_S)
+
+
+def _speaking_rate(rows: pd.DataFrame) -> dict:
+    """List the clips with most characters a second, which may have another clip's text or be cut."""
+    rates = (rows.key.str.len() / rows.duration_s).set_axis(rows.id)
+    median = 0.0 if rates.empty else round(float(rates.median()), 1)
+    return {"median": median, "highest": rates.nlargest(SOME).round(1).to_dict()}
 
 
 def _leaks(rows: pd.DataFrame) -> dict:

@@ -10,6 +10,7 @@ EXAMPLES = 30  # counts in a line
 DROPPED = {
     "too_long": "as long as filter.max_duration_s or longer",
     "over_window": "longer than model.audio_window_s",
+    "too_fast": "of more characters a second than filter.max_characters_per_s",
     "empty_sentence": "without a word",
     "speaker_in_test": "of speakers that test has too",
     "sentence_in_test": "of sentences that test has too",

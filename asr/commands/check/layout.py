@@ -33,7 +33,7 @@ def sections(found: dict, style: str) -> dict[str, list[str]]:
     as_is = partial(html.escape, quote=False) if style == "github" else str
     return {
         "Clips": [clips(found, style)],
-        "Sound": [_kinds(found["sound"], style), "", *lengths(found["window"])],
+        "Sound": [_kinds(found["sound"], style), "", *lengths(found["window"]), rates(found)],
         "Transcripts": [*_transcripts(found["transcripts"], style), "", _sentences(found["sentences"])],
         "Test": _test(found["test"]),
         "Look at": [f"- {as_is(fault)}" for fault in faults(found)] or ["Nothing odd was found."],
@@ -85,6 +85,13 @@ def lengths(window: dict) -> list[str]:
         + (f", {every} all of them." if every < LONGEST_WINDOW_S else "."),
     ]
     return lines
+
+
+def rates(found: dict) -> str:
+    """Name the clips with most text for their length."""
+    rates = found["characters_per_s"]
+    highest = ", ".join(f"{clip} {rate:,.1f}" for clip, rate in rates["highest"].items())
+    return f"Characters a second: {rates['median']} in the middle; the most: {highest or 'none'}."
 
 
 def _transcripts(found: dict, style: str) -> list[str]:
