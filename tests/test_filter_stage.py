@@ -10,6 +10,7 @@ from asr.tables.shards import read_shards, write_shards
 from tests.corpora import release_of, spontaneous, write_archive
 from tests.recipes import Recipe, corpus
 
+ANY = 9999.0  # characters a second: the clips are tones, much shorter than their texts
 LONG = "އައިސް " * 40  # more ids than the decoder has positions, in the pretrained spelling
 
 # Of the two speakers of train, only s2 fits into the fraction held out.
@@ -41,6 +42,7 @@ def leaking(tmp_path_factory):
         {
             "corpora": {"cv": corpus("archive", add_validated=True)},
             "filter.validation_fraction": 0.25,
+            "filter.max_characters_per_s": ANY,
         },
     )
     write_archive(recipe.folder / "cv.tar.gz", [member for member in members if "none.mp3" not in member[0]])
@@ -111,6 +113,17 @@ def test_clips_and_hours_are_counted_by_reason(leaking):
     )
     assert found["train"]["clips"] == 9 and found["train"]["speakers"] == 3
     assert "validated: added {'clips': 3" in leaking.output
+
+
+def test_a_text_that_its_clip_is_too_short_for_is_told_with_its_speed(leaking, tmp_path):
+    recipe = on(leaking, tmp_path, {"filter.max_characters_per_s": 400.0})
+    recipe.run("filter")
+    dropped = pd.read_csv(recipe.folder / "metrics/dropped.csv").set_index("id")
+    fast = dropped[dropped.reason == "too_fast"]
+    assert set(fast.index) == {"cv/labels.mp3", "cv/12.mp3"}
+    features = read_shards(leaking.folder / "data/features").select_columns(["id", "duration_s"]).to_pandas()
+    speed = (len(LONG) - 1) / features.set_index("id").duration_s["cv/12.mp3"]
+    assert fast.detail["cv/12.mp3"] == f"{speed:.1f} characters a second"
 
 
 def test_the_pretrained_tokenizer_is_handed_on_unless_it_is_to_be_extended(leaking):
@@ -192,6 +205,7 @@ def test_spontaneous_speech_with_tags_kept_and_dropped(tmp_path):
     changes = {
         "corpora": {"sps": corpus("archive", path="sps.tar.gz", locale="it")},
         "filter.validation_fraction": 0.25,
+        "filter.max_characters_per_s": ANY,
     }
     recipe = Recipe(tmp_path, changes)
     write_archive(recipe.folder / "sps.tar.gz", spontaneous([*spoken, ("u", "no.mp3", "", "unassigned")]))

@@ -133,7 +133,7 @@ def test_a_folder_becomes_a_recipe_that_runs_without_the_root_s_local_edits(root
     rows = [(f"s{i % 5}", f"{i}.flac", f"kelime {'abcdefghij'[i]}") for i in range(10)]
     unpack(root, [
         ("corpora/qab/Metadata.csv", tsv(*rows, header=("Speaker", "File", "Text")).replace(b"\t", b";")),
-        *((f"corpora/qab/{file}", tone(hz=200 + 20 * i)) for i, (_, file, _) in enumerate(rows)),
+        *((f"corpora/qab/{file}", tone(0.5, 200 + 20 * i)) for i, (_, file, _) in enumerate(rows)),
     ])  # fmt: skip
     subprocess.run(["git", "add", "."], cwd=root, env=ENVIRONMENT, check=True)
     subprocess.run(["git", "commit", "-qm", "."], cwd=root, env=ENVIRONMENT, check=True)
