@@ -69,8 +69,8 @@ def transcribe(
 ) -> list[Hypothesis]:
     """Transcribe clips of any length, in their order. Each process does its share and returns all.
 
-    A clip whose text loops at its own length is heard again, padded to the window: models know whole windows
-    better. The loop is ended as soon as it is seen, unless there are beams.
+    A text that loops is ended as soon as that is seen, unless there are beams. A clip whose text loops at its
+    own length is heard again, padded to the window: models know whole windows better.
 
     Parameters
     ----------
@@ -110,7 +110,6 @@ def _transcribe(
             # The features themselves would be padded to the window.
             with torch.inference_mode(), mixed(model, features) as encoded:
                 loops = EndLoops(len(batch), model.generation_config.eos_token_id, model.device)
-                heard_again = batch[0].frames < window and options.num_beams == 1
                 ids = model.generate(
                     encoder_outputs=encoded,
                     language=options.language,
@@ -119,7 +118,7 @@ def _transcribe(
                     max_new_tokens=options.max_new_tokens,
                     num_beams=options.num_beams,
                     logits_processor=fused,
-                    stopping_criteria=StoppingCriteriaList([loops] if heard_again else []),
+                    stopping_criteria=StoppingCriteriaList([loops] if options.num_beams == 1 else []),
                 )
             for piece, row, looped in zip(batch, ids.cpu(), loops.ended.cpu(), strict=True):
                 text = _read(row, processor, options.max_new_tokens, bool(looped))

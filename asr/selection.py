@@ -136,7 +136,7 @@ def held_out_by(rows: pd.DataFrame) -> str:
 
 
 def warnings(rows: pd.DataFrame, max_characters_per_s: float) -> list[str]:
-    """Say what makes the figures of a run weak before it is trained: small sets, wrong texts, much that is lost.
+    """Say what makes the figures of a run weak before it is trained: small sets, wrong texts, clips lost.
 
     Parameters
     ----------
@@ -161,8 +161,8 @@ def warnings(rows: pd.DataFrame, max_characters_per_s: float) -> list[str]:
     too_fast = int((rows.characters_per_s[rows.role == "test"] > max_characters_per_s).sum())
     if too_fast > SOME * size["test"]:
         found.append(
-            f"{too_fast} of the {size['test']} test clips have more than {max_characters_per_s:g} characters a"
-            " second: their texts say more than the clips, and every model has those words wrong"
+            f"{too_fast} of the {size['test']} test clips have more than {max_characters_per_s:g} characters"
+            " a second: their texts say more than the clips, and every model has those words wrong"
         )
     own = rows[rows.split.isin(["train", "validation"])]
     lost = own.reason[own.reason != ""]

@@ -10,7 +10,7 @@ from asr.scoring import choice
 from asr.training import hearing, smoothing
 from asr.training.batches import PAUSE, Collator
 from tests.recipes import REPOSITORY
-from tests.test_trainer import params
+from tests.trainers import params
 
 BASE = REPOSITORY / "sample/base"
 FRAMES, SENTENCE = 60, "one two"  # of every clip; three of them fill the sample's window of 300 frames

@@ -17,7 +17,7 @@ from transformers import TrainerState
 from asr.runtime import progress
 from asr.runtime.progress import tracked
 from asr.training.progress_callback import Progress
-from tests.test_trainer import trained
+from tests.trainers import trained
 
 
 @pytest.fixture

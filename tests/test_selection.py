@@ -7,7 +7,8 @@ import pytest
 from asr.selection import REASONS, drop_long_labels, hold_out, select_rows, warnings
 
 LIMITS = {
-    "max_duration_s": 30.0, "max_characters_per_s": 25.0, "window_s": 10, "validation_fraction": 0.2, "seed": 1
+    "max_duration_s": 30.0, "max_characters_per_s": 25.0, "window_s": 10, "validation_fraction": 0.2,
+    "seed": 1,
 }  # fmt: skip
 
 

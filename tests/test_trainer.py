@@ -1,85 +1,21 @@
 """The trainer on the sample's micro Whisper and random features: what each setting does to training."""
 
-import json
-import logging
-from functools import partial
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import Seq2SeqTrainingArguments
 
 from asr.model import whisper
-from asr.params import Train, load_params
-from asr.scoring.rates import error_rates, standard_error
-from asr.training import adaptation
-from asr.training.arguments import make_trainer, resolve_precision, training_arguments
-from asr.training.batches import NO_LOSS, EpochSampler
+from asr.training.arguments import resolve_precision, training_arguments
+from asr.training.batches import NO_LOSS
 from asr.training.trainer import EpochOrder, TokenLoss
-from tests.recipes import REPOSITORY
-
-BASE = REPOSITORY / "sample/base"
-STEPS = {
-    "max_steps": 3, "eval_steps": 3, "save_steps": 3, "logging_steps": 1, "warmup_steps": 0,
-    "per_device_train_batch_size": 4, "learning_rate": 1e-3, "lr_scheduler_type": "constant_with_warmup",
-    "weight_decay": 0.0, "generation_max_length": 8,
-}  # fmt: skip
-
-
-def small_sampler(n_items: int, global_batch: int, seed: int) -> EpochSampler:
-    return EpochSampler(np.full(n_items, 300), np.zeros(n_items, int), global_batch, seed, 0.0)
-
-
-def params(**changes) -> Train:
-    tree = load_params(REPOSITORY / "sample/params.yaml").train.model_dump() | STEPS
-    for name, value in changes.items():
-        tree[name] = tree[name] | value if isinstance(value, dict) else value
-    return Train.model_validate(tree)
-
-
-class RandomExamples(torch.utils.data.Dataset):
-    """As asr/training/batches.py has them, of three speakers."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        self.lengths = rng.integers(100, 300, count)
-        self.features = [rng.standard_normal((80, length)).astype(np.float32) for length in self.lengths]
-        self.sentences = ["".join(rng.choice(list("abcdefgh"), rng.integers(2, 20))) for _ in range(count)]
-        self.n_frames, self.speakers = self.lengths, np.arange(count) % 3
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __getitem__(self, index):
-        item, frames = index
-        return {"features": self.features[item], "sentence": self.sentences[item], "frames": frames}
-
-
-def trainer_for(folder, settings: Train):
-    torch.manual_seed(0)
-    processor = whisper.load_processor(BASE, "sinhalese", "transcribe")
-    model = adaptation.adapt(adaptation.load_for_training(BASE, settings), settings, [])
-    return make_trainer(model, processor, RandomExamples(22, 1), RandomExamples(3, 2), settings, folder)
-
-
-def trained(folder, **changes):
-    torch.use_deterministic_algorithms(True)
-    trainer = trainer_for(folder, params(**changes))
-    trainer.train()
-    weights = adaptation.merged(trainer.model).state_dict()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return trainer, weights, losses
+from tests.trainers import BASE, largest_difference, params, small_sampler, trained, trainer_for
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("plain"))
-
-
-def largest_difference(one, other) -> float:
-    return max(float((one[name] - other[name]).abs().max()) for name in one)
 
 
 @pytest.mark.parametrize(
@@ -177,82 +113,6 @@ def test_processes_draw_a_dropout_of_their_own(tmp_path, monkeypatch):
     assert drawn[0] == drawn[2] != drawn[1]
 
 
-def test_the_best_model_is_loaded_in_the_end_and_no_weight_is_called_missing(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
-    each = {"metric_for_best_model": "loss", "max_steps": 4, "eval_steps": 1, "save_steps": 1}
-    trainer, weights, _ = trained(tmp_path, learning_rate=3e-2, **each)
-    losses = {log["step"]: log["eval_loss"] for log in trainer.state.log_history if "eval_loss" in log}
-    best = min(losses, key=losses.get)
-    assert largest_difference(load_file(tmp_path / f"checkpoint-{best}/model.safetensors"), weights) == 0
-    assert "missing" not in caplog.text
-
-
-def test_label_smoothing_leaves_the_validation_loss_alone(tmp_path):
-    losses = []
-    for smoothing in (0.0, 0.3):
-        trainer = trainer_for(tmp_path, params(label_smoothing_factor=smoothing))
-        losses.append(trainer.evaluate()["eval_loss"])
-    assert losses[0] == losses[1]
-    assert trainer.compute_loss_func.label_smoothing == 0.3
-
-
-@pytest.mark.parametrize(
-    ("metric", "kept"),
-    [
-        ("wer", [1, 2, 3, 3, 5, 6]),  # 53 is within 4 points of 50, 55 is not, 48 is the lowest
-        ("loss", [1, 1, 1, 4, 4, 6]),  # of which no standard error is known
-    ],
-)
-def test_the_latest_of_those_that_are_as_good_is_the_best(tmp_path, metric, kept):
-    trainer = trainer_for(tmp_path, params(metric_for_best_model=metric))
-    found = []
-    for step, (wer, loss) in enumerate(
-        [(60.0, 2.0), (50.0, 2.5), (53.0, 2.1), (55.0, 1.5), (54.0, 1.9), (48.0, 1.5)], start=1
-    ):
-        trainer.state.global_step = step
-        metrics = {"eval_wer": wer, "eval_loss": loss}
-        error = {} if metric == "loss" else {"eval_standard_error": 4.0}
-        trainer.state.log_history += [{"loss": 3.0, "step": step}, {**metrics, **error, "step": step}]
-        trainer._determine_best_metric(metrics, None)
-        found.append(trainer.state.best_global_step)
-    assert found == kept
-    assert trainer.state.best_metric == (48.0 if metric == "wer" else 1.5)
-
-
-def test_validation_tells_the_standard_error_of_what_it_chooses_by(tmp_path):
-    trainer = trainer_for(tmp_path, params(metric_for_best_model="cer"))
-    references, heard = ["ab cd", "ab cd", "ab", "cd", "(ab)"], ["ab cd", "ab", "abc", "x", "ab"]
-    tokenizer = trainer.processing_class.tokenizer
-    said, predicted = (
-        tokenizer(texts, padding=True, return_tensors="np").input_ids for texts in (references, heard)
-    )
-    found = trainer.compute_metrics(SimpleNamespace(predictions=predicted, label_ids=said))
-    assert found["cer"] == pytest.approx(error_rates(references, heard)["cer"])
-    assert found["standard_error"] == pytest.approx(standard_error("cer", references, heard))
-    assert found["standard_error"] != pytest.approx(standard_error("wer", references, heard))
-
-
-# A threshold that nothing passes: the first look is the best, and each one after it counts.
-HOPELESS = {"early_stopping_threshold": 1e9, "max_steps": 6, "eval_steps": 1, "save_steps": 1}
-
-
-def test_training_stops_early_on_request_only(tmp_path):
-    assert trained(tmp_path / "a", **HOPELESS)[0].state.global_step == 6
-    stopped = trained(tmp_path / "b", early_stopping_patience=2, **HOPELESS)[0].state
-    assert stopped.global_step == 3
-
-
-def test_a_resumed_training_goes_on_counting(tmp_path):
-    settings = params(early_stopping_patience=2, **HOPELESS)
-    trainer_for(tmp_path, settings).train()
-    state = json.loads((tmp_path / "checkpoint-3/trainer_state.json").read_text())
-    saved = state["stateful_callbacks"]["EarlyStoppingCallback"]["attributes"]
-    assert saved["early_stopping_patience_counter"] == 2
-    again = trainer_for(tmp_path, params(early_stopping_patience=3, **HOPELESS))
-    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
-    assert again.state.global_step == 4
-
-
 def test_a_resumed_training_logs_what_an_undisturbed_one_does(tmp_path):
     """Also where a mean loss would span the checkpoint, which knows no losses from before it."""
     settings = params(max_steps=8, eval_steps=2, save_steps=2, save_total_limit=9, logging_steps=3)
@@ -266,20 +126,6 @@ def test_a_resumed_training_logs_what_an_undisturbed_one_does(tmp_path):
     ]
     assert list(logs[0]) == [2, 3, 4, 6, 8]
     assert logs[0] == logs[1]
-
-
-def test_validation_computes_in_the_precision_of_training(tmp_path, monkeypatch):
-    """Generating, too, which calls encoder and decoder by themselves; played on a CPU, in bfloat16."""
-    trainer = trainer_for(tmp_path, params())
-    half = partial(torch.autocast, "cpu", torch.bfloat16)
-    monkeypatch.setattr(trainer.accelerator, "autocast", half)
-    monkeypatch.setattr(trainer, "compute_loss_context_manager", half)
-    found = []
-    for part in (trainer.model.model.encoder, trainer.model.model.decoder):
-        layer = part.layers[0].self_attn.q_proj
-        layer.register_forward_hook(lambda module, args, output: found.append(output.dtype))
-    trainer.evaluate()
-    assert len(found) > 4 and set(found) == {torch.bfloat16}
 
 
 def test_flash_attention_takes_half_precision(tmp_path, monkeypatch):

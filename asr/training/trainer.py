@@ -4,8 +4,9 @@ from operator import itemgetter
 
 import numpy as np
 import torch
-from transformers import Seq2SeqTrainer, TrainerCallback
+from transformers import Seq2SeqTrainer, StoppingCriteriaList, TrainerCallback
 
+from asr.model.loops import EndLoops
 from asr.training.batches import NO_LOSS, EpochSampler, Examples, frames_alone
 
 
@@ -76,7 +77,7 @@ class WhisperTrainer(Seq2SeqTrainer):
         name = f"eval_{self.args.metric_for_best_model}"
         return name, [log for log in self.state.log_history if name in log]
 
-    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **generation):
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
         """Return a batch's generated ids and its labels; keep each row's loss and number of labels."""
         inputs = self._prepare_inputs(inputs)
         labels = inputs["labels"]
@@ -84,6 +85,8 @@ class WhisperTrainer(Seq2SeqTrainer):
         with torch.no_grad(), self.accelerator.autocast():
             heard = self.model.get_encoder()(inputs["input_features"])
             decoded = self.model(encoder_outputs=heard, decoder_input_ids=inputs["decoder_input_ids"])
+            loops = EndLoops(len(labels), self.model.generation_config.eos_token_id, labels.device)
+            generation = self._gen_kwargs | {"stopping_criteria": StoppingCriteriaList([loops])}
             _, ids, _ = super().prediction_step(  # which may repeat what it is given, for the beams
                 model, {"encoder_outputs": heard}, prediction_loss_only, ignore_keys, **generation
             )
