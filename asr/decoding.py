@@ -1,5 +1,6 @@
 """Transcribe features with one model: long clips in pieces, in sorted batches, shared among processes."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from transformers import (
 )
 
 from asr.audio.log_mel import pad
-from asr.model.loops import EndLoops
-from asr.model.own_length import can_mix, mixed
+from asr.model.loops import EndRound
+from asr.model.own_length import can_mix, encode, together
 from asr.model.whisper import padded_frames, window_frames
 from asr.runtime import processes
 from asr.runtime.progress import tracked
@@ -99,7 +100,6 @@ def _transcribe(
 ) -> list[Hypothesis]:
     """Transcribe clips once; `padded` returns the frames to which a clip of so many frames is padded."""
     window = window_frames(model)
-    fused = LogitsProcessorList([options.language_model] if options.language_model else [])
     batches = plan(lengths, window, options.batch_size, padded, can_mix(model))
     heard = []
     with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_main()) as advance:
@@ -107,21 +107,10 @@ def _transcribe(
             features = [
                 of_length.to(model.device, model.dtype) for of_length in _features(batch, read, window)
             ]
-            # The features themselves would be padded to the window.
-            with torch.inference_mode(), mixed(model, features) as encoded:
-                loops = EndLoops(len(batch), model.generation_config.eos_token_id, model.device)
-                ids = model.generate(
-                    encoder_outputs=encoded,
-                    language=options.language,
-                    task=options.task,
-                    return_timestamps=False,
-                    max_new_tokens=options.max_new_tokens,
-                    num_beams=options.num_beams,
-                    logits_processor=fused,
-                    stopping_criteria=StoppingCriteriaList([loops] if options.num_beams == 1 else []),
-                )
-            for piece, row, looped in zip(batch, ids.cpu(), loops.ended.cpu(), strict=True):
-                text = _read(row, processor, options.max_new_tokens, bool(looped))
+            with torch.inference_mode():
+                found = search(model, processor, encode(model, features), options)
+            for piece, (ids, looped) in zip(batch, found, strict=True):
+                text = _read(ids, processor, options.max_new_tokens, looped)
                 heard.append((piece.clip, piece.number, text))
             advance(len(batch) * processes.world_size())
         heard = processes.gather(heard)
@@ -129,6 +118,56 @@ def _transcribe(
     for clip, _, part in sorted(heard, key=lambda found: found[:2]):
         parts[clip].append(part)
     return [_join(of_clip) for of_clip in parts]
+
+
+def search(
+    model: WhisperForConditionalGeneration,
+    processor: WhisperProcessor,
+    heard: list[torch.Tensor],
+    options: DecodingOptions,
+) -> list[tuple[torch.Tensor, bool]]:
+    """Search for the texts of clips together.
+
+    A step takes longer the more clips there are and the longer the longest is. So a search without beams is
+    left when few texts go on, and taken up for these alone.
+
+    Parameters
+    ----------
+    heard: of each clip the encoder's states, shape = (positions, width)
+
+    Returns
+    -------
+    of each clip its ids, and whether they were ended because they loop
+    """
+    settings = copy.copy(model.generation_config)
+    asked = processor.get_decoder_prompt_ids(task=options.task, language=options.language)
+    prompt = [settings.decoder_start_token_id, *(id for _, id in asked)]
+    fused = LogitsProcessorList([options.language_model] if options.language_model else [])
+    rows, ids = list(range(len(heard))), torch.tensor([prompt] * len(heard), device=model.device)
+    found = {}
+    while rows:
+        ends = EndRound(len(rows), settings.eos_token_id, model.device)
+        with together(model, [heard[row] for row in rows]) as encoded:
+            new = model.generate(
+                encoder_outputs=encoded,  # the features themselves would be padded to the window
+                decoder_input_ids=ids,
+                generation_config=settings,
+                language=options.language,
+                task=options.task,
+                return_timestamps=False,
+                max_new_tokens=options.max_new_tokens + len(prompt) - ids.shape[1],
+                num_beams=options.num_beams,
+                logits_processor=fused,
+                stopping_criteria=StoppingCriteriaList([ends] if options.num_beams == 1 else []),
+            )
+        ids = torch.cat([ids, new], dim=1)
+        is_last = options.num_beams > 1 or ids.shape[1] >= options.max_new_tokens + len(prompt)
+        go_on = ~(ends.ended | is_last)
+        texts = zip(rows, go_on.tolist(), ids[:, len(prompt) :].cpu(), ends.looped.tolist(), strict=True)
+        found |= {row: (text, looped) for row, goes_on, text, looped in texts if not goes_on}
+        rows, ids = [row for row in rows if row not in found], ids[go_on]
+        settings.begin_suppress_tokens = []  # of a text's first id; None would stand for the model's own
+    return [found[row] for row in range(len(heard))]
 
 
 def plan(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
+from asr import decoding
 from asr.audio.log_mel import own_frames
 from asr.decoding import DecodingOptions, Piece, n_pieces, plan, split_at_pauses, transcribe
 from asr.model.loops import EndLoops
@@ -174,7 +175,8 @@ def test_a_loop_is_ended_early_and_others_in_its_batch_are_not():
     model.config.padding = "longest"
     line = list(range(100, 121))  # 21 ids are the longest that can be in the span thrice
     first = [[9] * 200, [7, 7, 8, *line * 9], line * 2 + [99], list(range(30, 129))]
-    model.proj_out = Scripted(model.config.vocab_size, model.config.eos_token_id, first, [[9], [9] * 200])
+    left, again = [first[3][68:]], [[9], [9] * 200]
+    model.proj_out = Scripted(model.config.vocab_size, model.config.eos_token_id, first, left, again)
     long = dataclasses.replace(options(4), max_new_tokens=200)
     found = transcribe(model, processor, [90] * 4, lambda number: clip(90), long)
     assert [(text.n_ids, text.hit_limit) for text in found] == [
@@ -183,8 +185,8 @@ def test_a_loop_is_ended_early_and_others_in_its_batch_are_not():
         (43, False),
         (99, False),
     ]
-    # The first batch went on for the last text only; the second, in the window, until the loop was seen.
-    assert model.proj_out.steps == [100, 68]
+    # Once the loops were seen, the last text went on alone. The first two were heard again, in the window.
+    assert model.proj_out.steps == [68, 32, 68]
 
 
 @pytest.mark.parametrize(
@@ -201,6 +203,18 @@ def test_what_a_loop_is(text, looped):
     loops = EndLoops(2, 264, torch.device("cpu"))
     ids = torch.tensor([[*range(300, 308), *text], [*range(72)]])
     assert loops(ids, None).tolist() == [looped, False]
+
+
+def test_the_first_id_alone_is_barred_from_what_no_text_begins_with(loaded, monkeypatch):
+    """Also where a text goes on by itself: there it may end at once."""
+    model, processor = loaded
+    monkeypatch.setattr(model.generation_config, "begin_suppress_tokens", [7, 264])
+    texts = [[7, 9], [8, 9], [8, 9], [8, 9, 8]]
+    script = Scripted(model.config.vocab_size, 264, texts, [[]])
+    monkeypatch.setattr(model, "proj_out", script)
+    found = decoding.search(model, processor, decoding.encode(model, [torch.zeros(4, 80, 300)]), options(4))
+    assert [[id for id in ids.tolist() if id != 264] for ids, _ in found] == [[0, 9], *texts[1:]]
+    assert script.steps == [3, 1]
 
 
 def windows(model):
@@ -221,8 +235,6 @@ def windows(model):
     ],
 )
 def test_ids_are_counted_and_a_missing_end_is_seen(loaded, monkeypatch, ids, text, n_ids, hit_limit):
-    monkeypatch.setattr(
-        WhisperForConditionalGeneration, "generate", lambda self, *a, **k: torch.tensor([ids])
-    )
+    monkeypatch.setattr(decoding, "search", lambda *given: [(torch.tensor(ids), False)])
     found = heard(loaded, [clip(50)], batch_size=1)[0]
     assert (found.text, found.n_ids, found.hit_limit) == (text, n_ids, hit_limit)

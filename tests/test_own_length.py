@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from asr.model import whisper
-from asr.model.own_length import can_mix, mixed
+from asr.model.own_length import can_mix, encode, together
 from tests.recipes import REPOSITORY
 
 PROMPT = [258, 259, 260, 261]  # any ids do
@@ -17,7 +17,7 @@ def test_a_clip_is_not_heard_with_the_padding_of_a_longer_one(beams):
     long, short = (torch.randn(2, 80, frames, generator=draw) for frames in (250, 100))
 
     def scores(*features, masked=True):
-        with torch.inference_mode(), mixed(model, list(features)) as encoded:
+        with torch.inference_mode(), together(model, encode(model, list(features))) as encoded:
             hidden = encoded.last_hidden_state.repeat_interleave(beams, dim=0)
             ids = torch.tensor([PROMPT] * len(hidden))
             if masked:
