@@ -13,11 +13,13 @@
 # make test-remote    a DVC remote on S3, played by a local server
 PYTHON ?= python3
 RECIPE ?= .
+# Of pyproject.toml, to install.
+EXTRAS ?= dev
 PYTEST = PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest
 AT_A_TIME = --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sample test test-all test-sample demo extras test-browser test-export test-remote lint benchmark faults \
+.PHONY: sample test test-all test-sample demo test-browser test-export test-remote lint benchmark faults \
   audit licences
 
 sample: .venv/installed
@@ -38,10 +40,6 @@ demo: .venv/installed
 
 benchmark: .venv/installed
 	.venv/bin/python -m benchmarks.run $(ARGS)
-
-# What the tests of the next three targets need, at once.
-extras: .venv/installed
-	$(PIP_INSTALL) --editable ".[browser,dev,export,remote]"
 
 test-browser: .venv/installed
 	$(PIP_INSTALL) --editable ".[browser]"
@@ -74,6 +72,6 @@ lint: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11, 4) or sys.exit("Python 3.11.4 or newer is needed; make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
-	$(PIP_INSTALL) --no-compile --editable ".[dev]"
+	$(PIP_INSTALL) --no-compile --editable ".[$(EXTRAS)]"
 	@.venv/bin/python -m compileall -qq -j 0 .venv/lib || true  # on all cores; pip does it on one
 	touch $@
