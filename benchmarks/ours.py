@@ -49,8 +49,8 @@ def prepare(params: Params, rounds: int) -> dict:
 
 def train(params: Params, steps_per_turn: int) -> dict:
     """Train for `train.max_steps`; validation and what it decides come after the last turn."""
+    params, _ = smooth(params)
     trainer = prepare_training(params, CHECKPOINTS)
-    smooth(trainer, params)
     turns.train(trainer, steps_per_turn, partial(resuming.train_from, trainer, None))
     model, _ = finished_model(trainer, params)
     whisper.save(model, trainer.processing_class, MODEL)

@@ -20,7 +20,7 @@ from transformers import Trainer, TrainerCallback
 from asr.params import Params, load_params
 from asr.training.arguments import resolve_precision
 from benchmarks.recipes import arguments, make_recipe
-from stages.train import prepare
+from stages.train import prepare, smooth
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 ROUNDS = 5  # of the matrix product, of which the fastest counts
@@ -65,6 +65,7 @@ class Meter(TrainerCallback):
 
 def measure(params: Params, steps: int) -> dict:
     """Train so many steps twice over; returns figures by what they are called."""
+    params, _ = smooth(params)
     trainer, meter = prepare(params, Path("checkpoints")), Meter(steps)
     meter.watch(trainer)
     trainer.train()

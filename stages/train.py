@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 import transformers
-from transformers import TrainerState, WhisperForConditionalGeneration, set_seed
+from transformers import TrainerState, WhisperForConditionalGeneration, WhisperProcessor, set_seed
 
 from asr.model import vocabulary, whisper
 from asr.params import Params, load_params
@@ -32,7 +32,7 @@ from asr.training import adaptation, checkpoints, hearing, resuming, smoothing
 from asr.training.arguments import make_trainer, resolve_precision
 from asr.training.batches import Examples
 from asr.training.soup import Soup
-from asr.training.trainer import TokenLoss, WhisperTrainer
+from asr.training.trainer import WhisperTrainer
 
 RAW, FEATURES, FILTERED = Path("data/raw"), Path("data/features"), Path("data/filtered")
 PRETRAINED, TOKENIZER = Path("data/pretrained"), Path("data/tokenizer")
@@ -41,8 +41,39 @@ SOFTWARE = ("torch", "transformers", "accelerate", "peft", "numpy", "soxr")  # w
 logger = logging.getLogger("train")
 
 
+def examples(params: Params, processor: WhisperProcessor, role: str, speeds: list[float]) -> Examples:
+    """Return the rows of a role as examples, each once at every speed."""
+    table = FILTERED / f"{role}.csv"
+    rows, raw = read_rows(FEATURES, table), read_rows(RAW, table)
+    mel_filters = processor.feature_extractor.mel_filters
+    return Examples(rows, raw, mel_filters, params.model.audio_window_s, speeds, params.model.keep_tags)
+
+
+def smooth(params: Params) -> tuple[Params, dict[str, dict]]:
+    """Replace `label_smoothing_factor: auto`; returns the parameters, and figures of what was found."""
+    if params.train.label_smoothing_factor != "auto":
+        return params, {}
+    language, task = params.model.language, params.model.task
+    processor = whisper.load_processor(PRETRAINED, language, task)
+    pretrained = whisper.load_for_transcription(PRETRAINED)
+    whisper.set_language(pretrained, language, task)
+    validation = examples(params, processor, "validation", [1.0])
+    found = smoothing.choose(pretrained, processor, validation, params.train)
+    if processes.is_main():
+        logger.info("the pretrained model on validation clips: %s", found)
+    return with_train(params, label_smoothing_factor=found["label_smoothing_factor"]), {"pretrained": found}
+
+
+def with_train(recipe: Params, **changes: object) -> Params:
+    """Return a recipe's parameters with other settings of `train`."""
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=changes)})
+
+
 def prepare(params: Params, folder: Path) -> WhisperTrainer:
-    """Load data and model as the parameters want them; a trainer that keeps its checkpoints in `folder`."""
+    """Load data and model as the parameters want them; a trainer that keeps its checkpoints in `folder`.
+
+    `label_smoothing_factor` is a number here: `smooth` replaces `auto`.
+    """
     processor = whisper.load_processor(TOKENIZER, params.model.language, params.model.task)
     model = adaptation.load_for_training(PRETRAINED, params.train)
     whisper.shorten_window(model, processor, params.model.audio_window_s)
@@ -56,13 +87,8 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
     set_seed(params.train.seed)  # adapters begin with random weights
     model = adaptation.adapt(model, params.train, [token.id for token in new_tokens])
 
-    def examples(role: str, speeds: list[float]) -> Examples:
-        table = FILTERED / f"{role}.csv"
-        rows, raw = read_rows(FEATURES, table), read_rows(RAW, table)
-        mel_filters = processor.feature_extractor.mel_filters
-        return Examples(rows, raw, mel_filters, params.model.audio_window_s, speeds, params.model.keep_tags)
-
-    training, validation = examples("train", params.train.speed_perturbation), examples("validation", [1.0])
+    training = examples(params, processor, "train", params.train.speed_perturbation)
+    validation = examples(params, processor, "validation", [1.0])
     if processes.is_main():
         logger.info(
             "%d examples of %d rows, %d to validate, %.1f of %.1f M parameters, %s, %d processes"
@@ -82,16 +108,14 @@ def train(params: Params, folder: Path) -> tuple[WhisperTrainer, TrainerState, d
     -------
     A trainer with the model, the history of the training that was best, and figures of what was chosen.
     """
-    soup, trainer, loss = Soup(), None, None
+    params, chosen = smooth(params)
+    soup, trainer = Soup(), None
     for number in range(params.train.soup):
         del trainer  # or its optimizer would stay in memory beside the next one's
         gc.collect()
         seed = params.train.seed + number
         own = folder / f"seed-{seed}" if number else folder
-        trainer = prepare(seeded(params, seed), own)
-        if loss is None:
-            chosen, loss = smooth(trainer, params), trainer.compute_loss_func
-        trainer.compute_loss_func = loss
+        trainer = prepare(with_train(params, seed=seed), own)
         checkpoint = checkpoints.newest_whole(own)
         if processes.is_main():
             if params.train.soup > 1:
@@ -105,29 +129,6 @@ def train(params: Params, folder: Path) -> tuple[WhisperTrainer, TrainerState, d
         return trainer, trainer.state, chosen
     with trainer.accelerator.autocast():
         return trainer, soup.state, chosen | {"soup": soup.serve(trainer, params.train)}
-
-
-def smooth(trainer: WhisperTrainer, params: Params) -> dict[str, dict]:
-    """Let a trainer smooth labels where the pretrained model does not know the language; the figures.
-
-    Nothing is done, and there are no figures, where `params` say themselves how much to smooth.
-    """
-    if params.train.label_smoothing_factor != "auto":
-        return {}
-    language, task = params.model.language, params.model.task
-    processor = whisper.load_processor(PRETRAINED, language, task)
-    pretrained = whisper.load_for_transcription(PRETRAINED)
-    whisper.set_language(pretrained, language, task)
-    found = smoothing.choose(pretrained, processor, trainer.eval_dataset, params.train)
-    if processes.is_main():
-        logger.info("the pretrained model on validation clips: %s", found)
-    trainer.compute_loss_func = TokenLoss(found["label_smoothing_factor"])
-    return {"pretrained": found}
-
-
-def seeded(recipe: Params, seed: int) -> Params:
-    """Return a recipe's parameters with another seed of the training."""
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed})})
 
 
 def finished_model(

@@ -44,7 +44,7 @@ def make_trainer(
     checkpoints: Path,
 ) -> WhisperTrainer:
     """Set a trainer up that fine-tunes a model in place and keeps its checkpoints in a folder."""
-    callbacks, factor = [SaveWhatIsEvaluated(), RefuseInfiniteLoss()], params.label_smoothing_factor
+    callbacks = [SaveWhatIsEvaluated(), RefuseInfiniteLoss()]
     if params.early_stopping_patience:
         patience, threshold = params.early_stopping_patience, params.early_stopping_threshold
         callbacks.append(EarlyStoppingCallback(patience, threshold))
@@ -57,7 +57,7 @@ def make_trainer(
         data_collator=Collator(model.config, processor.tokenizer, whisper.window_frames(model)),
         padding=params.padding,
         full_window_fraction=params.full_window_fraction,
-        compute_loss_func=TokenLoss(0.0 if factor == "auto" else factor),  # `auto`: until the stage knows
+        compute_loss_func=TokenLoss(params.label_smoothing_factor),
         compute_metrics=error_rate_metrics(processor.tokenizer, params.metric_for_best_model),
         callbacks=[*callbacks, Progress(), MarkWhole()],
     )
