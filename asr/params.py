@@ -6,6 +6,7 @@ must not change an output: validators refuse a value or convert its type, and ne
 """
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,10 +39,13 @@ def _no_address(value: str) -> str:
 Place = Annotated[str, AfterValidator(_no_address)]
 
 
-def _no_other_word(value: float | str) -> float | str:
-    if value != "auto" and not (isinstance(value, float) and 0 <= value < 1):
-        raise ValueError(f"it is {value!r}: give a number from 0 to less than 1, or auto")
-    return value
+def _auto_or(numbers: str, fits: Callable[[float], bool]) -> AfterValidator:
+    def check(value: float | str) -> float | str:
+        if value != "auto" and not (isinstance(value, float) and fits(value)):
+            raise ValueError(f"it is {value!r}: give {numbers}, or auto")
+        return value
+
+    return AfterValidator(check)
 
 
 class Section(BaseModel):
@@ -147,7 +151,7 @@ class Featurize(Section):
 
 class Filter(Section):
     max_duration_s: Annotated[float, Field(gt=0)]
-    max_characters_per_s: Annotated[float, Field(gt=0)]  # of the normalised text
+    max_characters_per_s: Annotated[float | str, _auto_or("a number above 0", lambda x: x > 0)]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)]  # of all clips; what is bad is in features.PROBLEMS
     seed: int
@@ -204,7 +208,9 @@ class Train(Section):
     full_window_fraction: Annotated[float, Field(ge=0, le=1)]
     gradient_checkpointing: bool
     attn_implementation: Literal["eager", "sdpa", "flash_attention_2"]
-    label_smoothing_factor: Annotated[float | str, AfterValidator(_no_other_word)]
+    label_smoothing_factor: Annotated[
+        float | str, _auto_or("a number from 0 to less than 1", lambda x: 0 <= x < 1)
+    ]
     dropout: Fraction
     attention_dropout: Fraction
     activation_dropout: Fraction

@@ -196,7 +196,7 @@ def main() -> None:
         "with_control_characters": len(odd),
         "ids_per_word": round(vocabulary.ids_per_word(tokenizer, words[is_train]), 3),
         "ids_per_word_pretrained": round(vocabulary.ids_per_word(pretrained, words[is_train]), 3),
-        "warnings": warnings(rows, params.filter.max_characters_per_s),
+        "warnings": warnings(rows),
     }
     METRICS.parent.mkdir(parents=True, exist_ok=True)
     METRICS.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -90,6 +90,11 @@ def test_broken_yaml_is_named(tmp_path):
             {"label_smoothing_factor": 1.0},
             "1 error\n  train.label_smoothing_factor: it is 1.0: .*auto",
         ),
+        (
+            "filter",
+            {"max_characters_per_s": 0},
+            "1 error\n  filter.max_characters_per_s: it is 0.0: give a number above 0, or auto",
+        ),
         ("train", {"label_smoothing_factor": "on"}, "1 error\n  train.label_smoothing_factor: it is 'on': "),
         ("transcribe", {"max_new_tokens": 448}, "transcribe.max_new_tokens is 448: .* 444"),
     ],

@@ -77,8 +77,20 @@ def test_a_test_row_of_too_much_text_stays_and_is_told():
     changes = [(40, "duration_s", 0.1), (1, "duration_s", 0.1)]
     rows = select_rows(corpus(changes), **LIMITS)
     assert list(rows.role[[40, 1]]) == ["test", ""] and rows.characters_per_s[40] == pytest.approx(90)
-    [told] = [warning for warning in warnings(rows, 25.0) if "characters a second" in warning]
-    assert told.startswith("1 of the 6 test clips have more than 25 characters a second")
+    [told] = [warning for warning in warnings(rows) if "characters a second" in warning]
+    assert told.startswith("1 of the 6 test clips have more characters a second")
+
+
+@pytest.mark.parametrize(("usual", "limit"), [(62, 25), (75, 30)])
+def test_by_itself_a_corpus_decides_which_clips_are_too_fast(usual, limit):
+    """Of texts with `usual` characters in five seconds; another corpus does not count."""
+    texts = {0: "a" * 5 * limit, 1: "b" * (5 * limit + 1)}
+    mine = corpus().assign(sentence=[texts.get(n, f"{n:0{usual}}") for n in range(46)])
+    other = corpus().assign(id="b/c.mp3", sentence=[f"{n:0180}" for n in range(46)])
+    rows = select_rows(
+        pd.concat([mine, other], ignore_index=True), **LIMITS | {"max_characters_per_s": "auto"}
+    )
+    assert list(rows.index[rows.reason == "too_fast"]) == [1]
 
 
 def test_rows_of_train_and_validation_lose_their_role_to_too_many_labels():
@@ -302,5 +314,5 @@ def test_what_makes_figures_weak_is_counted(train, validation, test, lost, speak
             rows(50, "validated", "", reason="sentence_in_test"),  # which are not the corpus' own
             rows(50, "test", "", reason="undecodable"),
         ]
-    ).assign(characters_per_s=10.0)
-    assert [re.findall(r"\d+", warning) for warning in warnings(table, 25.0)] == numbers
+    ).assign(too_fast=False)
+    assert [re.findall(r"\d+", warning) for warning in warnings(table)] == numbers

@@ -52,7 +52,7 @@ def examine(
         given = limits.model_dump(exclude={"max_bad_fraction"})
         chosen = select_rows(rows.drop(columns="key"), window_s=window_s, **given)
         dropped = chosen.reason[chosen.reason != ""].value_counts().to_dict()
-        doubts = warnings(chosen, limits.max_characters_per_s)
+        doubts = warnings(chosen)
     except ValueError as error:
         dropped, doubts = {}, [f"`filter` would end: {error}"]
     usable = rows[rows.problem == ""]
