@@ -151,7 +151,7 @@ class Featurize(Section):
 
 class Filter(Section):
     max_duration_s: Annotated[float, Field(gt=0)]
-    max_characters_per_s: Annotated[float | str, _auto_or("a number above 0", lambda x: x > 0)]
+    max_characters_per_s: Annotated[float | str, _auto_or("a number above 0", lambda x: x > 0)] | None
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)]  # of all clips; what is bad is in features.PROBLEMS
     seed: int

@@ -29,16 +29,20 @@ REASONS = (
 LEAKS = tuple(reason for reason in REASONS if reason.startswith(("speaker_", "sentence_")))
 FEW_VALIDATION_CLIPS, FEW_TEST_CLIPS = 30, 100
 MUCH = 0.1  # of the rows that the corpus has for training
-SOME = 0.01  # of the test clips
+SOME = 0.01  # of a role's clips
 # Characters a second that speech may have, also in a corpus of single words with pauses around them; and how
 # many times those of its median clip. Thaana, with a sign for each vowel, has 17 there.
 FAST, TIMES = 25.0, 2.0
+TOO_FAST = {
+    "train": "their texts say more than their sound; filter.max_characters_per_s: auto leaves them out",
+    "test": "no model can hear what their texts say beyond the sound",
+}
 
 
 def select_rows(
     rows: pd.DataFrame,
     max_duration_s: float,
-    max_characters_per_s: float | str,
+    max_characters_per_s: float | str | None,
     window_s: float,
     validation_fraction: float,
     seed: int,
@@ -61,12 +65,12 @@ def select_rows(
     Parameters
     ----------
     rows: columns id, split, speaker, sentence, duration_s, problem; every index once
-    max_characters_per_s: "auto" is TIMES the median of each corpus, and FAST at least
+    max_characters_per_s: "auto" is TIMES the median of each corpus, and FAST at least; None: no limit
 
     Returns
     -------
     The same rows with more columns: `role`, one of ROLES or "", `reason`, "" or one of REASONS,
-    `characters_per_s`, of the normalised text, and whether that is `too_fast`.
+    `characters_per_s`, of the normalised text, and whether that is `too_fast` (by "auto" where there is no limit).
 
     Raises
     ------
@@ -86,12 +90,13 @@ def select_rows(
     drop("too_long", ~is_test & (rows.duration_s >= max_duration_s))
     drop("over_window", ~is_test & (rows.duration_s > window_s))
     corpora = rows.id.map(corpus_of)
-    most = max_characters_per_s
-    if most == "auto":
-        usual = rows.characters_per_s.where(rows.reason == "").groupby(corpora).transform("median")
-        most = (TIMES * usual).clip(lower=FAST)
-    rows["too_fast"] = rows.characters_per_s > most
-    drop("too_fast", ~is_test & rows.too_fast)
+    usual = rows.characters_per_s.where(rows.reason == "").groupby(corpora).transform("median")
+    is_number = isinstance(max_characters_per_s, float)
+    rows["too_fast"] = rows.characters_per_s > (
+        max_characters_per_s if is_number else (TIMES * usual).clip(lower=FAST)
+    )
+    if max_characters_per_s is not None:
+        drop("too_fast", ~is_test & rows.too_fast)
     test = rows[is_test & (rows.reason == "")]
     known = rows.groupby(corpora)[["split", "speaker"]].apply(knows_speakers)
     drop("speaker_in_test", ~is_test & (corpora.map(known) | is_added) & rows.speaker.isin(_named(test)))
@@ -167,12 +172,13 @@ def warnings(rows: pd.DataFrame) -> list[str]:
             f"the test set has {size['test']} clips: few of them decide the error rates, and only a large"
             " difference between two models can be told from chance"
         )
-    too_fast = int(rows.too_fast[rows.role == "test"].sum())
-    if too_fast > SOME * size["test"]:
-        found.append(
-            f"{too_fast} of the {size['test']} test clips have more characters a second than"
-            " filter.max_characters_per_s: no model can hear what their texts say beyond the sound"
-        )
+    fast = rows[rows.too_fast].role.value_counts()
+    for role, advice in TOO_FAST.items():
+        if fast.get(role, 0) > SOME * size[role]:
+            found.append(
+                f"{fast[role]} of the {size[role]} {role} clips have more characters a second than anybody"
+                f" speaks: {advice}"
+            )
     own = rows[rows.split.isin(["train", "validation"])]
     lost = own.reason[own.reason != ""]
     if len(lost) > MUCH * len(own):

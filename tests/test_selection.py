@@ -79,6 +79,10 @@ def test_a_test_row_of_too_much_text_stays_and_is_told():
     assert list(rows.role[[40, 1]]) == ["test", ""] and rows.characters_per_s[40] == pytest.approx(90)
     [told] = [warning for warning in warnings(rows) if "characters a second" in warning]
     assert told.startswith("1 of the 6 test clips have more characters a second")
+    rows = select_rows(corpus(changes), **LIMITS | {"max_characters_per_s": None})
+    assert rows.role[1] == "train"
+    told = [warning[:30] for warning in warnings(rows) if "characters a second" in warning]
+    assert told == ["1 of the 32 train clips have m", "1 of the 6 test clips have mor"]
 
 
 @pytest.mark.parametrize(("usual", "limit"), [(62, 25), (75, 30)])
