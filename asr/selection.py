@@ -70,7 +70,7 @@ def select_rows(
     Returns
     -------
     The same rows with more columns: `role`, one of ROLES or "", `reason`, "" or one of REASONS,
-    `characters_per_s`, of the normalised text, and whether that is `too_fast` (by "auto" where there is no limit).
+    `characters_per_s`, of the normalised text, and whether that is `too_fast` ("auto" if there is no limit).
 
     Raises
     ------
