@@ -20,6 +20,7 @@ REASONS = (
     "too_fast",  # more characters a second than max_characters_per_s: the text says more than the clip
     "speaker_in_test",
     "sentence_in_test",
+    "other_text",  # the same sound comes again, with a text that fits it, or nobody knows which one does
     "speaker_in_validation",
     "sentence_in_validation",
     "speaker_unknown",  # of an added row: may be anyone's, one of test's too
@@ -64,7 +65,7 @@ def select_rows(
 
     Parameters
     ----------
-    rows: columns id, split, speaker, sentence, duration_s, problem; every index once
+    rows: columns id, split, speaker, sentence, duration_s, sound, problem; every index once
     max_characters_per_s: "auto" is TIMES the median of each corpus, and FAST at least; None: no limit
 
     Returns
@@ -101,6 +102,8 @@ def select_rows(
     known = rows.groupby(corpora)[["split", "speaker"]].apply(knows_speakers)
     drop("speaker_in_test", ~is_test & (corpora.map(known) | is_added) & rows.speaker.isin(_named(test)))
     drop("sentence_in_test", ~is_test & rows.key.isin(set(test.key)))
+    drop("other_text", ~is_test & rows.too_fast & _has_other_texts(rows))
+    drop("other_text", ~is_test & _has_other_texts(rows))
 
     pool = rows[is_own & (rows.reason == "")]
     held_out = [hold_out(of, validation_fraction, seed) for _, of in pool.groupby(corpora)]
@@ -215,6 +218,12 @@ def hold_out(pool: pd.DataFrame, fraction: float, seed: int) -> pd.Index:
     if not chosen and len(names) > 1:
         chosen = [min(names, key=lambda name: sizes[name])]
     return pool.index[group.isin(chosen)]
+
+
+def _has_other_texts(rows: pd.DataFrame) -> pd.Series:
+    """Tell of which rows the very same sound is there with another text, in what has not been dropped."""
+    left = rows[(rows.reason == "") & rows.sound.astype(bool)]
+    return rows.index.isin(left.index[left.groupby("sound").key.transform("nunique") > 1])
 
 
 def _named(rows: pd.DataFrame) -> set[str]:

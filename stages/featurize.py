@@ -7,6 +7,7 @@ padding and in float16, a twelfth of what the usual 30 s float32 takes for a cli
 Run by `dvc repro`, or alone: python -m stages.featurize NAME
 """
 
+import hashlib
 import logging
 import sys
 from collections.abc import Iterator
@@ -72,13 +73,19 @@ def featurize_clip(clip: dict, mel_filters: np.ndarray) -> dict:
         return unusable(clip, "silent", f"{len(samples) / rate:.1f} s")
     samples = resample(samples, rate)
     features = log_mel(samples, mel_filters).astype(np.float16)
-    row = {**_metadata(clip), "duration_s": len(samples) / SAMPLE_RATE, "features": features.reshape(-1)}
-    return row | {"detail": "; ".join(oddities)}
+    return {
+        **_metadata(clip),
+        "detail": "; ".join(oddities),
+        "duration_s": len(samples) / SAMPLE_RATE,
+        "sound": hashlib.blake2b(features.tobytes(), digest_size=8).hexdigest(),
+        "features": features.reshape(-1),
+    }
 
 
 def unusable(clip: dict, problem: str, detail: str = "") -> dict:
     """Return the row of a clip that has no features."""
-    return {**_metadata(clip), "duration_s": 0.0, "problem": problem, "detail": detail, "features": []}
+    found = {"problem": problem, "detail": detail}
+    return {**_metadata(clip), **found, "duration_s": 0.0, "sound": "", "features": []}
 
 
 def _metadata(clip: dict) -> dict:

@@ -23,7 +23,7 @@ def corpus(changes=()):
         for s in range(2)
         for n in range(3)
     ]
-    table = pd.DataFrame(rows).assign(id="a/b.mp3", duration_s=5.0, problem="")
+    table = pd.DataFrame(rows).assign(id="a/b.mp3", duration_s=5.0, sound="", problem="")
     for row, column, value in changes:
         table.loc[row, column] = value
     return table
@@ -95,6 +95,28 @@ def test_by_itself_a_corpus_decides_which_clips_are_too_fast(usual, limit):
         pd.concat([mine, other], ignore_index=True), **LIMITS | {"max_characters_per_s": "auto"}
     )
     assert list(rows.index[rows.reason == "too_fast"]) == [1]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "dropped"),
+    [
+        (["one"] * 3, []),
+        (["one", "One!", "two"], [0, 1, 2]),  # nobody knows which
+        (["one", "One!", "a" * 200], [2]),  # in five seconds
+        (["a" * 200, "b" * 200, "c"], [0, 1]),
+        (["a" * 200, "b" * 200, "b" * 200], [0, 1, 2]),
+    ],
+)
+def test_of_several_texts_of_a_recording_those_that_do_not_fit_it_are_dropped(sentences, dropped):
+    table = corpus([(n, "sound", "same") for n in (0, 1, 2)])
+    table.loc[:2, "sentence"] = sentences
+    rows = select_rows(table, **LIMITS | {"max_characters_per_s": None})
+    assert list(rows.index[rows.reason == "other_text"]) == dropped
+
+
+def test_a_recording_of_test_is_not_trained_on_with_another_text():
+    rows = select_rows(corpus([(n, "sound", "same") for n in (0, 44)]), **LIMITS)
+    assert rows.reason[0] == "other_text" and rows.role[44] == "test"
 
 
 def test_rows_of_train_and_validation_lose_their_role_to_too_many_labels():

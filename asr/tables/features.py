@@ -32,6 +32,7 @@ FEATURES = pa.schema(
         "duration_s": pa.float32(),
         "problem": pa.string(),  # one of PROBLEMS, or ""
         "detail": pa.string(),  # what was found, for the reader
+        "sound": pa.string(),  # a hash of the features: the same recording has the same; "" without any
         "features": pa.list_(pa.float16()),  # log-mel, shape = (n_mels, n_frames), row by row
     }
 )
