@@ -192,7 +192,7 @@ MUTATIONS = [
     ("the batch that takes most memory comes last", "asr/decoding.py",
      "-lengths[piece.clip] / piece.count", "lengths[piece.clip] / piece.count", "tests/test_decoding.py"),
     ("a clip's text depends on the clips beside it", "asr/decoding.py",
-     "groupby(pieces, key=lambda piece: piece.frames)", "groupby(pieces, key=lambda piece: 0)",
+     "pad(piece, frames)", "pad(piece, batch[0].frames)",
      "tests/test_decoding.py"),
     ("a long clip is cut where it is loudest", "asr/decoding.py", ".argmin()", ".argmax()",
      "tests/test_decoding.py"),
