@@ -123,7 +123,7 @@ def _transcribe(
 def search(
     model: WhisperForConditionalGeneration,
     processor: WhisperProcessor,
-    heard: list[torch.Tensor],
+    states: list[torch.Tensor],
     options: DecodingOptions,
 ) -> list[tuple[torch.Tensor, bool]]:
     """Search for the texts of clips together.
@@ -133,7 +133,7 @@ def search(
 
     Parameters
     ----------
-    heard: of each clip the encoder's states, shape = (positions, width)
+    states: of each clip, as the encoder gives them: shape = (positions, width)
 
     Returns
     -------
@@ -143,11 +143,11 @@ def search(
     asked = processor.get_decoder_prompt_ids(task=options.task, language=options.language)
     prompt = [settings.decoder_start_token_id, *(id for _, id in asked)]
     fused = LogitsProcessorList([options.language_model] if options.language_model else [])
-    rows, ids = list(range(len(heard))), torch.tensor([prompt] * len(heard), device=model.device)
+    rows, ids = list(range(len(states))), torch.tensor([prompt] * len(states), device=model.device)
     found = {}
     while rows:
         ends = EndRound(len(rows), settings.eos_token_id, model.device)
-        with together(model, [heard[row] for row in rows]) as encoded:
+        with together(model, [states[row] for row in rows]) as encoded:
             new = model.generate(
                 encoder_outputs=encoded,  # the features themselves would be padded to the window
                 decoder_input_ids=ids,
@@ -167,7 +167,7 @@ def search(
         found |= {row: (text, looped) for row, goes_on, text, looped in texts if not goes_on}
         rows, ids = [row for row in rows if row not in found], ids[go_on]
         settings.begin_suppress_tokens = []  # of a text's first id; None would stand for the model's own
-    return [found[row] for row in range(len(heard))]
+    return [found[row] for row in range(len(states))]
 
 
 def plan(
@@ -176,8 +176,8 @@ def plan(
     """Divide clips of these lengths into pieces that fit a window, and these into batches.
 
     A piece is padded to the same length in whichever batch, so that a clip's text does not depend on the
-    clips beside it. Pieces as long as the window have batches of their own. Longest first, because a batch
-    takes as long as its longest hypothesis, and so that the first batch is the one that needs the most
+    clips beside it. Pieces as long as the window have batches of their own. Longest first, so that texts of
+    similar length are together, and so that the first batch is the one that needs the most
     memory. Processes take whole batches in turn, so that the number of processes changes no batch, and not
     the last bits of the results.
 

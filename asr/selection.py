@@ -18,9 +18,9 @@ REASONS = (
     "too_long",  # max_duration_s and more
     "over_window",  # longer than the model's window: it would be cut
     "too_fast",  # more characters a second than max_characters_per_s: the text says more than the clip
+    "other_text",  # the same sound comes again, with a text that fits it, or nobody knows which one does
     "speaker_in_test",
     "sentence_in_test",
-    "other_text",  # the same sound comes again, with a text that fits it, or nobody knows which one does
     "speaker_in_validation",
     "sentence_in_validation",
     "speaker_unknown",  # of an added row: may be anyone's, one of test's too
@@ -32,11 +32,13 @@ FEW_VALIDATION_CLIPS, FEW_TEST_CLIPS = 30, 100
 MUCH = 0.1  # of the rows that the corpus has for training
 SOME = 0.01  # of a role's clips
 # Characters a second that speech may have, also in a corpus of single words with pauses around them; and how
-# many times those of its median clip. Thaana, with a sign for each vowel, has 17 there.
+# many times those of its median clip. The sample's Thaana, with a sign for each vowel, has a median of 17.
 FAST, TIMES = 25.0, 2.0
+LEAVE_OUT = "their texts say more than their sound, and filter.max_characters_per_s: auto leaves them out"
 TOO_FAST = {
-    "train": "their texts say more than their sound; filter.max_characters_per_s: auto leaves them out",
-    "test": "no model can hear what their texts say beyond the sound",
+    "train": LEAVE_OUT,
+    "validation": LEAVE_OUT,
+    "test": "mend their texts, which have words that nobody speaks in the clip",
 }
 
 
@@ -66,12 +68,12 @@ def select_rows(
     Parameters
     ----------
     rows: columns id, split, speaker, sentence, duration_s, sound, problem; every index once
-    max_characters_per_s: "auto" is TIMES the median of each corpus, and FAST at least; None: no limit
+    max_characters_per_s: "auto" is TIMES the median of each corpus, FAST at least; None: no limit
 
     Returns
     -------
     The same rows with more columns: `role`, one of ROLES or "", `reason`, "" or one of REASONS,
-    `characters_per_s`, of the normalised text, and whether that is `too_fast` ("auto" if there is no limit).
+    `characters_per_s`, of the normalised text, and `too_fast`: whether that is more than anybody speaks.
 
     Raises
     ------
@@ -91,19 +93,19 @@ def select_rows(
     drop("too_long", ~is_test & (rows.duration_s >= max_duration_s))
     drop("over_window", ~is_test & (rows.duration_s > window_s))
     corpora = rows.id.map(corpus_of)
-    usual = rows.characters_per_s.where(rows.reason == "").groupby(corpora).transform("median")
-    is_number = isinstance(max_characters_per_s, float)
-    rows["too_fast"] = rows.characters_per_s > (
-        max_characters_per_s if is_number else (TIMES * usual).clip(lower=FAST)
-    )
+    usual = rows.characters_per_s.where(~is_added & (rows.reason == "")).groupby(corpora).transform("median")
+    spoken = (TIMES * usual).clip(lower=FAST).fillna(FAST)
+    rows["too_fast"] = rows.characters_per_s > spoken
     if max_characters_per_s is not None:
-        drop("too_fast", ~is_test & rows.too_fast)
+        limit = spoken if max_characters_per_s == "auto" else max_characters_per_s
+        drop("too_fast", ~is_test & (rows.characters_per_s > limit))
+    for of, among in ((is_own, ~is_added), (is_added, is_added | ~is_added)):
+        drop("other_text", of & rows.too_fast & _has_other_text(rows[among]))
+        drop("other_text", of & _has_other_text(rows[among]))
     test = rows[is_test & (rows.reason == "")]
     known = rows.groupby(corpora)[["split", "speaker"]].apply(knows_speakers)
     drop("speaker_in_test", ~is_test & (corpora.map(known) | is_added) & rows.speaker.isin(_named(test)))
     drop("sentence_in_test", ~is_test & rows.key.isin(set(test.key)))
-    drop("other_text", ~is_test & rows.too_fast & _has_other_texts(rows))
-    drop("other_text", ~is_test & _has_other_texts(rows))
 
     pool = rows[is_own & (rows.reason == "")]
     held_out = [hold_out(of, validation_fraction, seed) for _, of in pool.groupby(corpora)]
@@ -220,10 +222,10 @@ def hold_out(pool: pd.DataFrame, fraction: float, seed: int) -> pd.Index:
     return pool.index[group.isin(chosen)]
 
 
-def _has_other_texts(rows: pd.DataFrame) -> pd.Series:
-    """Tell of which rows the very same sound is there with another text, in what has not been dropped."""
+def _has_other_text(rows: pd.DataFrame) -> pd.Series:
+    """Tell of each row that has not been dropped whether its very sound is there with another text."""
     left = rows[(rows.reason == "") & rows.sound.astype(bool)]
-    return rows.index.isin(left.index[left.groupby("sound").key.transform("nunique") > 1])
+    return (left.groupby("sound").key.transform("nunique") > 1).reindex(rows.index, fill_value=False)
 
 
 def _named(rows: pd.DataFrame) -> set[str]:

@@ -114,15 +114,20 @@ def _some(ids: Iterable[str]) -> str:
 def write_dropped(rows: pd.DataFrame) -> None:
     """Write the table of dropped rows, less those that would leak: nothing is wrong with the clips."""
     dropped = rows[(rows.reason != "") & ~rows.reason.isin(LEAKS)]
-    details = [_detail(row) for row in dropped.itertuples()]
+    again = rows[rows.sound.isin(dropped.sound[dropped.reason == "other_text"])]
+    same = again.groupby("sound").id.agg(list).to_dict()
+    details = [_detail(row, same) for row in dropped.itertuples()]
     table = dropped[["id", "split", "reason"]].assign(detail=details)
     DROPPED.parent.mkdir(parents=True, exist_ok=True)
     DROPPED.write_text(to_csv(table), encoding="utf-8", newline="\n")
 
 
-def _detail(row: tuple) -> str:
+def _detail(row: tuple, same: dict[str, list[str]]) -> str:
+    """Say what was found; `same` has the ids of clips of one sound."""
     if row.reason in ("too_long", "over_window"):
         return f"{row.duration_s:.2f} s"
+    if row.reason == "other_text":
+        return f"the sound of {next(id for id in same[row.sound] if id != row.id)}"
     if row.reason == "too_fast":
         return f"{row.characters_per_s:.1f} characters a second"
     return f"{row.n_labels} ids" if row.reason == "too_many_labels" else row.detail

@@ -82,7 +82,7 @@ def main() -> None:
     if processes.is_main():
         write_transcripts(args.out, rows, hypotheses)
     logger.info(
-        "%s: %d clips, %d ids, %d at the limit, %d threads",
+        "%s: %d clips, %d ids, %d texts without an end, %d threads",
         args.model, len(rows), sum(h.n_ids for h in hypotheses), sum(h.hit_limit for h in hypotheses),
         torch.get_num_threads(),
     )  # fmt: skip

@@ -88,6 +88,8 @@ MUTATIONS = [
      "tail[:, -1] != self.eos_token_id", "True", "tests/test_decoding.py"),
     ("a text that goes on alone is barred again from what no text begins with", "asr/decoding.py",
      "settings.begin_suppress_tokens = []", "pass", "tests/test_decoding.py"),
+    ("a text goes on with another clip's sound", "asr/decoding.py",
+     "[states[row] for row in rows]", "states[: len(rows)]", "tests/test_decoding.py"),
     ("a search is left with texts that go on", "asr/decoding.py",
      "go_on = ~(ends.ended | is_last)", "go_on = ~(ends.ended | True)", "tests/test_decoding.py"),
     ("validation waits for loops", "asr/training/trainer.py",

@@ -154,7 +154,7 @@ def test_loops_are_said(run):
     loops = run.evaluate["finetuned"] | {"looping_hypotheses": 3, "limit_hits": 2, "wer_without_loops": 9.87}
     changed = dataclasses.replace(run, evaluate=run.evaluate | {"finetuned": loops})
     text = model_card.text(changed, *[None] * 3)
-    assert "loop in 3 clips, and reached its limit of tokens in 2. Without" in text
+    assert "loop in 3 clips, and did not end by itself in 2. Without" in text
     assert "with a loop, the WER is 9.9 %" in text
     assert "loop" not in model_card.text(run, None, None, None)
 

@@ -76,9 +76,12 @@ def test_what_training_will_lack_and_the_window(found):
     assert found["leaks"] == {"speakers": 1, "sentences": 1}
     assert found["dropped"] == {
         "no_audio": 1, "undecodable": 1, "too_long": 1, "empty_sentence": 1, "speaker_in_test": 1,
-        "sentence_in_test": 1,
+        "other_text": 1,
     }  # fmt: skip
     assert next(iter(found["window"]["longest"].items())) == ("mine/long.flac", 30.2)
+    rates = found["characters_per_s"]
+    assert min(rates["highest"].values()) >= rates["median"] > 0
+    assert list(rates["highest"].values()) == sorted(rates["highest"].values(), reverse=True)
     assert found["window"]["fits_all_s"] == 30 and found["window"]["audio_window_s"] == 30
 
 
@@ -99,6 +102,8 @@ def test_text_markdown_and_json_say_the_same(capsys, folder, found):
     for text in texts:
         for fact in (
             "mine/long.flac 30.2 s",
+            f"Characters a second: {found['characters_per_s']['median']} in the middle",
+            next("{} {:.1f}".format(*clip) for clip in found["characters_per_s"]["highest"].items()),
             "unlisted.mp3",
             "gone.wav",
             "8,000 Hz",

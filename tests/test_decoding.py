@@ -205,13 +205,51 @@ def test_what_a_loop_is(text, looped):
     assert loops(ids, None).tolist() == [looped, False]
 
 
+def test_a_text_that_goes_on_alone_hears_its_own_clip(loaded, monkeypatch):
+    """Three of four texts end after two ids, whatever they hear; the last text is the one it has alone."""
+    model, processor = loaded
+    clips = [
+        torch.randn(1, 80, frames, generator=torch.Generator().manual_seed(frames))
+        for frames in (250, 200, 120, 90)
+    ]
+    states = (
+        decoding.encode(model, clips)
+        if model.config.padding == "longest"
+        else decoding.encode(model, [torch.randn(4, 80, 300)])
+    )
+    alone = decoding.search(model, processor, states[3:], options(1))[0][0]
+    write, steps = model.proj_out.forward, []
+
+    def end_three(hidden):
+        logits = write(hidden)
+        steps.append(len(hidden))
+        if len(hidden) == 4 and len(steps) > 2:
+            logits[:3, -1, 264] = 1e9
+        return logits
+
+    monkeypatch.setattr(model.proj_out, "forward", end_three)
+    found = decoding.search(model, processor, states, options(4))
+    assert [len([id for id in ids.tolist() if id != 264]) for ids, _ in found[:3]] == [2, 2, 2]
+    assert found[3][0].tolist() == alone.tolist() and len(alone) == 30
+    assert steps == [4] * 3 + [1] * 27
+
+
+def test_rounds_end_at_the_limit(loaded, monkeypatch):
+    model, processor = loaded
+    texts = [[8], [8], [8], list(range(1, 60))]
+    script = Scripted(model.config.vocab_size, 264, texts, [texts[3][2:]])
+    monkeypatch.setattr(model.proj_out, "forward", script.forward)
+    found = decoding.search(model, processor, decoding.encode(model, [torch.zeros(4, 80, 300)]), options(4))
+    assert found[3][0].tolist() == texts[3][:30] and script.steps == [2, 28]
+
+
 def test_the_first_id_alone_is_barred_from_what_no_text_begins_with(loaded, monkeypatch):
     """Also where a text goes on by itself: there it may end at once."""
     model, processor = loaded
     monkeypatch.setattr(model.generation_config, "begin_suppress_tokens", [7, 264])
     texts = [[7, 9], [8, 9], [8, 9], [8, 9, 8]]
     script = Scripted(model.config.vocab_size, 264, texts, [[]])
-    monkeypatch.setattr(model, "proj_out", script)
+    monkeypatch.setattr(model.proj_out, "forward", script.forward)
     found = decoding.search(model, processor, decoding.encode(model, [torch.zeros(4, 80, 300)]), options(4))
     assert [[id for id in ids.tolist() if id != 264] for ids, _ in found] == [[0, 9], *texts[1:]]
     assert script.steps == [3, 1]

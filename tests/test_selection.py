@@ -114,6 +114,24 @@ def test_of_several_texts_of_a_recording_those_that_do_not_fit_it_are_dropped(se
     assert list(rows.index[rows.reason == "other_text"]) == dropped
 
 
+def test_the_fitting_text_of_a_recording_may_be_a_sentence_of_test():
+    """Which leaves training, and the other text with it."""
+    changes = [
+        (0, "sentence", "t0 says 1"),
+        (1, "sentence", "b" * 200),
+        (0, "sound", "same"),
+        (1, "sound", "same"),
+    ]
+    rows = select_rows(corpus(changes), **LIMITS | {"max_characters_per_s": None})
+    assert list(rows.reason[:2]) == ["sentence_in_test", "other_text"]
+
+
+@pytest.mark.parametrize("given", [5.0, 60.0, None])
+def test_a_limit_of_one_s_own_does_not_change_what_anybody_speaks(given):
+    rows = select_rows(corpus([(41, "duration_s", 0.25)]), **LIMITS | {"max_characters_per_s": given})
+    assert list(rows.index[rows.too_fast]) == [41]
+
+
 def test_a_recording_of_test_is_not_trained_on_with_another_text():
     rows = select_rows(corpus([(n, "sound", "same") for n in (0, 44)]), **LIMITS)
     assert rows.reason[0] == "other_text" and rows.role[44] == "test"
@@ -178,6 +196,7 @@ def with_validated(table, *added):
             "speaker": f"v{n}",
             "sentence": f"more {n}",
             "duration_s": 5.0,
+            "sound": "",
             "problem": "",
         }
         for n in range(len(added))
@@ -251,17 +270,22 @@ def test_a_test_sentence_is_known_in_either_composition(form):
 
 def leaky():
     """A corpus and validated rows of every speaker and sentence in it, of new ones and of no speaker."""
-    table = corpus([(3, "duration_s", 40.0), (7, "speaker", "t1"), (9, "sentence", "t0 says 0")])
+    table = corpus([(3, "duration_s", 400.0), (7, "speaker", "t1"), (9, "sentence", "t0 says 0")])
+    table["sound"] = [f"{n}" for n in table.index]
+    table["duration_s"] /= 10  # twice the median is 36 characters a second
+    table.loc[20, "duration_s"] = 0.3
     speakers = [*table.speaker.unique(), "", "new", "newer"]
     sentences = [*table.sentence, "new", "newer"]
     pairs = [(s, sentences[(7 * m + n) % len(sentences)]) for n, s in enumerate(speakers) for m in range(5)]
-    return table, with_validated(table, *({"speaker": s, "sentence": sentence} for s, sentence in pairs))
+    added = [{"speaker": s, "sentence": sentence} for s, sentence in pairs]
+    added += [{"speaker": "new", "sentence": f"another {n}", "sound": f"{n}"} for n in range(46)]
+    return table, with_validated(table, *added)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_validated_rows_change_neither_validation_nor_test(seed):
     table, more = leaky()
-    limits = LIMITS | {"seed": seed}
+    limits = LIMITS | {"seed": seed, "max_characters_per_s": "auto"}
     without, with_ = select_rows(table, **limits), select_rows(more, **limits)
     assert with_.iloc[: len(table)].equals(without)
     shuffled = select_rows(more.sample(frac=1, random_state=seed), **limits).sort_index()

@@ -21,7 +21,7 @@ class Transcript(BaseModel):
     reference: str
     hypothesis: str
     n_ids: int = Field(ge=0)  # generated, special ids not counted
-    hit_limit: bool  # generation ended at `max_new_tokens`, not at the end of the text
+    hit_limit: bool  # the text did not end by itself: cut at `max_new_tokens`, or as a loop
 
 
 def read_transcripts(path: str | Path) -> list[Transcript]:

@@ -6,7 +6,9 @@ from transformers import StoppingCriteria
 SPAN = 64  # ids at the end of a text that repeat: some two lines of text, more than is said twice
 TIMES = 3  # how often they repeat within the span, at least
 EVERY = 8  # steps between two looks
-FEW = 4  # a round of a search is over when no more than one text in FEW goes on
+FEW = (
+    4  # a round of a search is over when no more than one text in FEW goes on: a new one costs some ten steps
+)
 
 
 class EndLoops(StoppingCriteria):
@@ -38,5 +40,5 @@ class EndRound(EndLoops):
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
         """Return whether each text has been ended, shape = (batch,), of ids of shape (batch, n_ids)."""
         looped = super().__call__(input_ids, scores)
-        self.ended = looped | (input_ids[:, -1] == self.eos_token_id)
+        self.ended = self.ended | looped | (input_ids[:, -1] == self.eos_token_id)
         return self.ended | (FEW * (~self.ended).sum() <= len(self.ended))
