@@ -1,12 +1,14 @@
 """The figures that a page in docs/ states are those that the code gives."""
 
 import json
+import re
 
 import evaluate
 import pytest
 
 from asr.scoring import hf_metric
 from benchmarks import scale, table
+from tests.mutations import MUTATIONS
 from tests.recipes import REPOSITORY
 
 PAGE = (REPOSITORY / "docs/metrics.md").read_text().splitlines()
@@ -45,3 +47,15 @@ def test_results_replace_those_that_stood_on_the_page(tmp_path):
     for text in ("first", "| second |\n| \\1 |"):
         table.put_into_page("scale", text, page)
     assert page.read_text() == around.format("| second |\n| \\1 |\n")
+
+
+def test_the_faults_that_tests_have_to_see_are_all_on_their_page_and_in_the_code():
+    page = (REPOSITORY / "docs/mutations.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]
+    assert {fault for fault, *_ in MUTATIONS} == {fault.removeprefix("| ") for fault, *_ in rows}
+    assert f"{len(MUTATIONS)} faults." in page
+    for fault, file, old, *_ in MUTATIONS:
+        assert (REPOSITORY / file).read_text().count(old) == 1, fault
+    for _, _, _, test in rows:
+        for file, name in re.findall(r"`(test_\w+\.py)::(\w+)", test):
+            assert f"def {name}(" in (REPOSITORY / "tests" / file).read_text(), name
