@@ -18,7 +18,7 @@ REASONS = (
     "too_long",  # max_duration_s and more
     "over_window",  # longer than the model's window: it would be cut
     "too_fast",  # more characters a second than max_characters_per_s: the text says more than the clip
-    "other_text",  # the same sound comes again, with a text that fits it, or nobody knows which one does
+    "other_text",  # more characters a second than anybody speaks, and the same sound has a text that fits
     "speaker_in_test",
     "sentence_in_test",
     "speaker_in_validation",
@@ -100,8 +100,8 @@ def select_rows(
         limit = spoken if max_characters_per_s == "auto" else max_characters_per_s
         drop("too_fast", ~is_test & (rows.characters_per_s > limit))
     for of, among in ((is_own, ~is_added), (is_added, is_added | ~is_added)):
-        drop("other_text", of & rows.too_fast & _has_other_text(rows[among]))
-        drop("other_text", of & _has_other_text(rows[among]))
+        fitting = rows.sound[among & (rows.reason == "") & ~rows.too_fast]
+        drop("other_text", of & rows.too_fast & rows.sound.isin({*fitting} - {"", 0}))
     test = rows[is_test & (rows.reason == "")]
     known = rows.groupby(corpora)[["split", "speaker"]].apply(knows_speakers)
     drop("speaker_in_test", ~is_test & (corpora.map(known) | is_added) & rows.speaker.isin(_named(test)))
@@ -220,12 +220,6 @@ def hold_out(pool: pd.DataFrame, fraction: float, seed: int) -> pd.Index:
     if not chosen and len(names) > 1:
         chosen = [min(names, key=lambda name: sizes[name])]
     return pool.index[group.isin(chosen)]
-
-
-def _has_other_text(rows: pd.DataFrame) -> pd.Series:
-    """Tell of each row that has not been dropped whether its very sound is there with another text."""
-    left = rows[(rows.reason == "") & rows.sound.astype(bool)]
-    return (left.groupby("sound").key.transform("nunique") > 1).reindex(rows.index, fill_value=False)
 
 
 def _named(rows: pd.DataFrame) -> set[str]:

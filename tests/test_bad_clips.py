@@ -143,10 +143,7 @@ def test_with_that_it_goes_on_and_the_table_names_every_one(accidents):
     table = pd.read_csv(accidents.folder / "metrics/dropped.csv", keep_default_na=False)
     assert list(table) == ["id", "split", "reason", "detail"]
     unusable = {f"own/{name}".replace("\0", r"\x00"): problem for name, problem in UNUSABLE.items()}
-    again = dict.fromkeys(("own/plain.wav", "own/aiff.aif", r"own/carriage\rreturn"), "other_text")
-    assert dict(zip(table.id, table.reason, strict=True)) == unusable | again  # the same speech, other words
-    other = table.detail[table.id == "own/aiff.aif"].item()
-    assert other == "the sound of own/plain.wav"
+    assert dict(zip(table.id, table.reason, strict=True)) == unusable
     counted = json.loads((accidents.folder / "metrics/filter.json").read_text())
     filtered = (accidents.folder / "data/filtered").glob("*.csv")
     tables = [pd.read_csv(file, keep_default_na=False) for file in filtered]

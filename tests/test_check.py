@@ -76,7 +76,7 @@ def test_what_training_will_lack_and_the_window(found):
     assert found["leaks"] == {"speakers": 1, "sentences": 1}
     assert found["dropped"] == {
         "no_audio": 1, "undecodable": 1, "too_long": 1, "empty_sentence": 1, "speaker_in_test": 1,
-        "other_text": 1,
+        "sentence_in_test": 1,
     }  # fmt: skip
     assert next(iter(found["window"]["longest"].items())) == ("mine/long.flac", 30.2)
     rates = found["characters_per_s"]

@@ -7,6 +7,7 @@ import pytest
 from asr.model.whisper import load_processor
 from asr.tables.features import FEATURES
 from asr.tables.shards import read_shards, write_shards
+from stages import filter as filter_stage
 from tests.corpora import release_of, spontaneous, write_archive
 from tests.recipes import Recipe, corpus
 
@@ -124,6 +125,18 @@ def test_a_text_that_its_clip_is_too_short_for_is_told_with_its_speed(leaking, t
     features = read_shards(leaking.folder / "data/features").select_columns(["id", "duration_s"]).to_pandas()
     speed = (len(LONG) - 1) / features.set_index("id").duration_s["cv/12.mp3"]
     assert fast.detail["cv/12.mp3"] == f"{speed:.1f} characters a second"
+
+
+def test_of_a_recording_with_two_texts_the_other_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(filter_stage, "DROPPED", tmp_path / "dropped.csv")
+    rows = pd.DataFrame(
+        {"id": ["a", "b", "c"], "sound": ["1", "2", "1"], "split": "train", "detail": "16-bit"}
+    )
+    filter_stage.write_dropped(rows.assign(reason=["", "", "other_text"]))
+    table = pd.read_csv(tmp_path / "dropped.csv")
+    assert table.to_dict("records") == [
+        {"id": "c", "split": "train", "reason": "other_text", "detail": "the sound of a"}
+    ]
 
 
 def test_the_pretrained_tokenizer_is_handed_on_unless_it_is_to_be_extended(leaking):

@@ -11,7 +11,7 @@ DROPPED = {
     "too_long": "as long as filter.max_duration_s or longer",
     "over_window": "longer than model.audio_window_s",
     "too_fast": "of more characters a second than filter.max_characters_per_s",
-    "other_text": "whose recording has another text too, which fits it better or as well",
+    "other_text": "whose recording has another text too, which fits it",
     "empty_sentence": "without a word",
     "speaker_in_test": "of speakers that test has too",
     "sentence_in_test": "of sentences that test has too",
