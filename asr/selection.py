@@ -99,9 +99,9 @@ def select_rows(
     if max_characters_per_s is not None:
         limit = spoken if max_characters_per_s == "auto" else max_characters_per_s
         drop("too_fast", ~is_test & (rows.characters_per_s > limit))
-    for of, among in ((is_own, ~is_added), (is_added, is_added | ~is_added)):
+    for of, among in ((is_own, ~is_added), (is_added, True)):
         fitting = rows.sound[among & (rows.reason == "") & ~rows.too_fast]
-        drop("other_text", of & rows.too_fast & rows.sound.isin({*fitting} - {"", 0}))
+        drop("other_text", of & rows.too_fast & rows.sound.isin(set(fitting)))
     test = rows[is_test & (rows.reason == "")]
     known = rows.groupby(corpora)[["split", "speaker"]].apply(knows_speakers)
     drop("speaker_in_test", ~is_test & (corpora.map(known) | is_added) & rows.speaker.isin(_named(test)))
