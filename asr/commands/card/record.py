@@ -117,8 +117,9 @@ def contradictions(recipe: Path) -> list[str]:
                 found.append(f"{reader} read another {path} than {read[path][0]}")
     try:
         with Repo(str(recipe)) as repo:
+            known = {stage.name: stage for stage in repo.stage.load_file(str(recipe / "dvc.yaml"))}
             for name, paths in DESCRIBED.items():
-                stage = repo.stage.load_one(str(recipe / "dvc.yaml"), name)
+                stage = known[name]
                 for out in stage.outs:
                     if out.def_path in paths:
                         states = out.workspace_status().values()  # empty, "deleted" or "modified"
