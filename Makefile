@@ -1,7 +1,7 @@
 # make sample         the embedded recipe, from nothing to a word error rate
 # make test           the tests; MARKED="…" chooses others, as pytest's -m does
 # make test-all       and more kills, faults and benchmarks: half an hour
-# make test-sample    what `make sample` wrote
+# make test-sample    `make sample` in a new folder, and what it wrote
 # make demo           try the model in a browser; the sample's: make demo RECIPE=sample
 # make lint           ruff
 # make benchmark      the notebook beside this pipeline, on one corpus: docs/benchmarks.md
@@ -32,7 +32,7 @@ test: .venv/installed
 test-all:
 	$(MAKE) test MARKED="not (sample or browser or export or remote or real)"
 
-test-sample: sample
+test-sample: .venv/installed
 	$(PYTEST) -m sample
 
 demo: .venv/installed

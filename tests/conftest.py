@@ -14,9 +14,10 @@ from tests.repositories import ENVIRONMENT, Repository, build
 
 
 def pytest_configure(config):
-    """Let `python` and `dvc` be those of a fork server, one for all of pytest's processes, on Linux.
+    """Let `python` and `dvc` be those of a fork server, which starts pytest's processes too, on Linux.
 
-    And let Ctrl+C work in what tests start: a shell has background jobs ignore it, which is inherited.
+    `sys.executable` stays a true Python. And let Ctrl+C work in what tests start: a shell has background jobs
+    ignore it, which is inherited.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for environment in (os.environ, ENVIRONMENT):
@@ -24,16 +25,27 @@ def pytest_configure(config):
         environment["TORCH_CPP_LOG_LEVEL"] = "ERROR"
     if sys.platform != "linux":
         return
-    if not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        sys.executable = config.workerinput["executable"]
+    else:
         os.environ["FORKS"] = str(fork_server.start())
     for environment in (os.environ, ENVIRONMENT):
         environment["PATH"] = f"{os.environ['FORKS']}:{environment['PATH']}"
 
 
+def pytest_xdist_setupnodes(specs):
+    for spec in specs:
+        spec.python = f"{os.environ['FORKS']}/python" if "FORKS" in os.environ else None
+
+
+def pytest_configure_node(node):
+    node.workerinput["executable"] = sys.executable
+
+
 def pytest_collection_modifyitems(items):
     """Begin with the files that have slow tests: one of them at the end would keep a process busy alone."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    sample, slow = ({item.path for item in items if item.get_closest_marker(m)} for m in ("sample", "slow"))
+    items.sort(key=lambda item: (item.path not in sample, item.path not in slow))
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,7 @@ def base(finished, tmp_path_factory):
     (folder / "data").symlink_to(finished.folder / "data")
     options = ["--model", str(BASE), "--language", "sinhalese", "--force"]
     done = subprocess.run(
-        [sys.executable, "-m", "asr", "export", *options],
+        ["python", "-m", "asr", "export", *options],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
