@@ -1,6 +1,7 @@
 """A process of the fork server does what a true Python does, and goes when its client goes."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,16 @@ def test_it_has_the_libraries_and_none_of_our_code(tmp_path):
     loaded = set(output.split())
     assert {"torch", "transformers", "datasets", "dvc"} <= loaded and errors == "True\n"
     assert not {"asr", "stages", "tests"} & loaded
+
+
+def test_our_code_is_that_of_its_own_path(tmp_path):
+    """The text is compiled once for all copies of it, and a copy that differs is compiled for itself."""
+    shutil.copytree(REPOSITORY / "asr", tmp_path / "asr", ignore=shutil.ignore_patterns("__pycache__"))
+    copy = tmp_path / "asr/scoring/text.py"
+    code = "from asr.scoring.text import normalize as n; print(n.__code__.co_filename, n('A'))"
+    assert start(code, cwd=tmp_path).communicate() == (f"{copy} a\n", "True\n")
+    copy.write_text(copy.read_text() + "\n\ndef normalize(text):\n    return 'changed'\n")
+    assert start(code, cwd=tmp_path).communicate() == (f"{copy} changed\n", "True\n")
 
 
 def test_folder_arguments_environment_and_streams_are_its_own(tmp_path):

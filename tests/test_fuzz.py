@@ -6,7 +6,7 @@ from asr.runtime import workers
 from tests import fuzz
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_no_mutated_clip_table_or_archive_is_lost(seed, monkeypatch):
     monkeypatch.setattr(workers, "LIMIT_S", workers.LIMIT_S)
     clips, tables = fuzz.fuzz(300, seed)

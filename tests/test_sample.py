@@ -17,6 +17,7 @@ from tests.repositories import ENVIRONMENT
 from tests.test_stages import heard_by_transformers, lines
 
 pytestmark = [pytest.mark.sample, pytest.mark.slow]
+TIES = 2  # of 128 texts: every machine trains another model, which may find two ids equally likely
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,8 @@ def test_a_model_that_never_saw_thaana_has_learned_it(sample):
 def test_the_saved_model_alone_gives_all_texts_that_were_scored(sample):
     scored = [transcript["hypothesis"] for transcript in lines(sample / "data/transcripts/finetuned.jsonl")]
     heard = heard_by_transformers(sample)
-    assert heard == scored and len(heard) >= 100
+    others = [pair for pair in zip(heard, scored, strict=True) if pair[0] != pair[1]]
+    assert len(others) <= TIES and len(heard) >= 100, others
 
 
 def test_asr_transcribe_gives_all_texts_that_were_scored(sample, tmp_path):
@@ -66,5 +68,7 @@ def test_asr_transcribe_gives_all_texts_that_were_scored(sample, tmp_path):
         if (name := Path(clip["id"]).name) in scored:
             (tmp_path / name).write_bytes(clip["audio"])
     transcriber = Transcriber(sample / "data/model", None, batch_size=16, num_beams=None)
-    heard = transcripts(transcriber, sorted(tmp_path.iterdir()))
-    assert {Path(name).name: plain(name, segments).strip() for name, segments in heard} == scored
+    found = transcripts(transcriber, sorted(tmp_path.iterdir()))
+    heard = {Path(name).name: plain(name, segments).strip() for name, segments in found}
+    others = heard.items() - scored.items()
+    assert len(others) <= TIES and heard.keys() == scored.keys(), others
