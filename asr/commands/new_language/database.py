@@ -4,6 +4,7 @@ The package `qwanqwa` has the families of Glottolog, and countries and places mo
 `langcodes` has the macrolanguages of ISO 639-3 and the usual scripts of Unicode CLDR.
 """
 
+import gc
 import re
 import warnings
 from collections import Counter
@@ -82,7 +83,11 @@ def find(locale: str) -> Language:
 
 @cache
 def _database() -> Database:
-    return Database.load()  # seconds
+    gc.disable()  # or a third of the seconds goes into looking at what is still being made
+    try:
+        return Database.load()
+    finally:
+        gc.enable()
 
 
 def _look_up(code: str) -> Languoid | None:
