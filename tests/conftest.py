@@ -35,7 +35,7 @@ def pytest_configure(config):
 
 def pytest_xdist_setupnodes(specs):
     for spec in specs:
-        spec.python = f"{os.environ['FORKS']}/python" if "FORKS" in os.environ else None
+        spec.python = "python"
 
 
 def pytest_configure_node(node):
@@ -43,7 +43,7 @@ def pytest_configure_node(node):
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the files that have slow tests: one of them at the end would keep a process busy alone."""
+    """Begin with the sample, then slow tests: what is slow would keep a process busy alone at the end."""
     sample, slow = ({item.path for item in items if item.get_closest_marker(m)} for m in ("sample", "slow"))
     items.sort(key=lambda item: (item.path not in sample, item.path not in slow))
 

@@ -1,8 +1,8 @@
 """A Python that has imported what the stages import, and forks a process for every start.
 
 A stage on a test's few clips spends some five seconds of processor time on importing torch, transformers and
-datasets, and less than one on its work. A process that is forked from here has these libraries already, and
-none of the code under test: that it imports from its own PYTHONPATH.
+datasets, and less than one on its work. A process that is forked from here has these libraries already. The
+code under test it imports from its own PYTHONPATH; only compiling that is done here.
 
 `start` makes two commands, `python` and `dvc`. Both are fork_client.py: they send their command line, folder,
 environment and standard streams to the server, and end as the process ends that it forks. Where that could
@@ -64,7 +64,7 @@ def start() -> Path:
         # However this process ends, the pipe ends with it.
         subprocess.Popen(
             [sys.executable, __file__, folder, str(listener.fileno())],
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | HUGE_PAGES,
+            env=HUGE_PAGES | {name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             start_new_session=True,
@@ -82,8 +82,9 @@ def main() -> None:
     """Import the libraries when the first client comes, and fork for every client until stdin ends."""
     folder, listener = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
     del sys.path[0]  # this script's folder
-    for name in HUGE_PAGES:  # read when this process began
-        del os.environ[name]
+    for name, value in HUGE_PAGES.items():
+        if os.environ[name] == value:  # which has been read, and is nobody's own
+            del os.environ[name]
     variables = None
     while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
         if variables is None:
@@ -98,16 +99,18 @@ def main() -> None:
 
 
 def preload() -> dict[str, str]:
-    """Import what the stages and commands import, less what is ours, and DVC.
+    """Import what the stages and commands import, less what is ours, and DVC; do what all of them would do.
 
     Returns the variables that libraries have set in the environment meanwhile.
     """
     before = dict(os.environ)
     os.environ |= FORKABLE
-    texts = [
-        file.read_bytes() for code in ("asr", "stages") for file in sorted((REPOSITORY / code).rglob("*.py"))
-    ]
-    compile_once(texts)
+    texts = {}
+    for file in sorted([*REPOSITORY.glob("asr/**/*.py"), *REPOSITORY.glob("stages/*.py")]):
+        with suppress(SyntaxError):  # who imports it says where
+            text = file.read_bytes()
+            texts[text] = compile(text, "", "exec", dont_inherit=True)
+    compile_no_more(texts)
     for text in texts:
         for node in ast.walk(ast.parse(text)):
             if not isinstance(node, ast.Import | ast.ImportFrom):
@@ -131,9 +134,8 @@ def preload() -> dict[str, str]:
     return dict(os.environ.items() - before.items())
 
 
-def compile_once(texts: list[bytes]) -> None:
+def compile_no_more(known: dict[bytes, types.CodeType]) -> None:
     """Have forked processes take the code of these texts from here: ours leaves no bytecode on disk."""
-    known = {text: compile(text, "", "exec", dont_inherit=True) for text in texts}
     compile_anew = SourceFileLoader.source_to_code
 
     def source_to_code(loader: SourceFileLoader, data: bytes, path: str, **options: object) -> types.CodeType:

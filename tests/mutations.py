@@ -12,9 +12,7 @@ import importlib
 import multiprocessing
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.recipes import REPOSITORY
+from tests.repositories import copy_all
 
 # Loaded once: what tests import takes longer than most of them.
 PACKAGES = ("torch", "datasets", "evaluate", "jiwer", "peft", "soundfile", "transformers.trainer_seq2seq")
@@ -294,7 +293,7 @@ def main() -> None:
         importlib.import_module(package)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
-        copy(tree)
+        copy_all(tree)
         print("| file | fault | tests | caught by | s |\n|---|---|---|---|---|", flush=True)
         caught_by = []
         for fault, file, old, new, tests in chosen:
@@ -313,16 +312,6 @@ def main() -> None:
             sys.exit(f"{failed} fails without a fault too, so what it caught does not count")
     if len(caught_by) < len(chosen):
         sys.exit(f"{len(chosen) - len(caught_by)} of {len(chosen)} not caught")
-
-
-def copy(tree: Path) -> None:
-    """Copy what git tracks, or would track, as it is in the working tree."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
-    for name in filter(None, names.split("\0")):
-        if (REPOSITORY / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / name, tree / name)
 
 
 def first_failure(tree: Path, tests: list[str]) -> str | None:

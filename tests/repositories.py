@@ -40,6 +40,16 @@ def build(root: Path, changes: dict) -> Recipe:
     return recipe
 
 
+def copy_all(tree: Path) -> None:
+    """Copy what git tracks, or would track, as it is in the working tree."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, tree / name)
+
+
 class Repository:
     """A git and DVC repository with a small recipe, or a clone of one."""
 

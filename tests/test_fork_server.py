@@ -32,7 +32,7 @@ def test_it_has_the_libraries_and_none_of_our_code(tmp_path):
 
 
 def test_our_code_is_that_of_its_own_path(tmp_path):
-    """The text is compiled once for all copies of it, and a copy that differs is compiled for itself."""
+    """Whether the server has compiled its text or, in a copy that was changed, not."""
     shutil.copytree(REPOSITORY / "asr", tmp_path / "asr", ignore=shutil.ignore_patterns("__pycache__"))
     copy = tmp_path / "asr/scoring/text.py"
     code = "from asr.scoring.text import normalize as n; print(n.__code__.co_filename, n('A'))"

@@ -152,6 +152,12 @@ def test_a_recipe_that_has_not_run_to_its_end(recipe, call):
         call(recipe)
 
 
+def test_a_stage_that_dvc_yaml_no_longer_has(recipe):
+    rewrite(recipe / "dvc.yaml", lambda tree: tree["stages"].pop("package"))
+    with pytest.raises(ValueError, match="DVC cannot read the repository: .*'package'"):
+        record.contradictions(recipe)
+
+
 def test_metrics_that_are_missing(recipe):
     (recipe / "metrics/train.json").unlink()
     with pytest.raises(FileNotFoundError, match="no metrics/train.json"):

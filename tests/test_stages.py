@@ -62,7 +62,7 @@ def test_train_saves_a_model_that_learned_something(finished):
 
 
 def heard_by_transformers(folder):
-    """Transcribe a recipe's test clips as somebody who has the saved model alone, without any setting."""
+    """Transcribe a recipe's test clips with the saved model alone and no setting of ours, 16 at a time."""
     ids = pd.read_csv(folder / "data/filtered/test.csv").id
     raw = {clip["id"]: clip["audio"] for clip in read_shards(folder / "data/raw") if clip["id"] in set(ids)}
     speech = pipeline("automatic-speech-recognition", model=str(folder / "data/model"))

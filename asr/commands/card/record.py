@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from pydantic import ValidationError
@@ -117,7 +118,7 @@ def contradictions(recipe: Path) -> list[str]:
                 found.append(f"{reader} read another {path} than {read[path][0]}")
     try:
         with Repo(str(recipe)) as repo:
-            known = {stage.name: stage for stage in repo.stage.load_file(str(recipe / "dvc.yaml"))}
+            known = load_file(repo, str(recipe / "dvc.yaml")).stages
             for name, paths in DESCRIBED.items():
                 stage = known[name]
                 for out in stage.outs:
