@@ -105,14 +105,15 @@ def preload() -> dict[str, str]:
     """
     before = dict(os.environ)
     os.environ |= FORKABLE
-    texts = {}
+    codes, trees = {}, []
     for file in sorted([*REPOSITORY.glob("asr/**/*.py"), *REPOSITORY.glob("stages/*.py")]):
         with suppress(SyntaxError):  # who imports it says where
             text = file.read_bytes()
-            texts[text] = compile(text, "", "exec", dont_inherit=True)
-    compile_no_more(texts)
-    for text in texts:
-        for node in ast.walk(ast.parse(text)):
+            trees.append(ast.parse(text))
+            codes[text] = compile(trees[-1], "", "exec", dont_inherit=True)
+    compile_no_more(codes)
+    for tree in trees:
+        for node in ast.walk(tree):
             if not isinstance(node, ast.Import | ast.ImportFrom):
                 continue
             statement = ast.unparse(node)
