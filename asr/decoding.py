@@ -19,7 +19,7 @@ from transformers import (
 
 from asr.audio.log_mel import pad
 from asr.model.loops import EndRound
-from asr.model.own_length import can_mix, encode, together
+from asr.model.own_length import encode, together
 from asr.model.whisper import padded_frames, window_frames
 from asr.runtime import processes
 from asr.runtime.progress import tracked
@@ -27,6 +27,7 @@ from asr.runtime.progress import tracked
 MAX_NEW_TOKENS = 444  # the decoder's 448 positions less the four ids of the prompt
 SEARCH_SHARE = 0.1  # of a window, to either side of an even division, where a long clip may be cut
 PAUSE_FRAMES = 20  # 0.2 s around a cut, over which it has to be quiet
+MORE = 4  # times as many pieces in a batch, if they are short
 REACH = 2  # frames past a clip's end that its last samples still touch
 
 
@@ -36,7 +37,7 @@ class DecodingOptions:
 
     language: str  # one of Whisper's
     task: str  # "transcribe" or "translate", which writes English
-    batch_size: int  # pieces at a time
+    batch_size: int  # pieces as long as the window at a time, or more shorter ones
     max_new_tokens: int  # for a piece, at most MAX_NEW_TOKENS
     num_beams: int  # 1: greedy search
     language_model: LogitsProcessor | None = None  # asr/language_model/fusion.py
@@ -100,7 +101,7 @@ def _transcribe(
 ) -> list[Hypothesis]:
     """Transcribe clips once; `padded` returns the frames to which a clip of so many frames is padded."""
     window = window_frames(model)
-    batches = plan(lengths, window, options.batch_size, padded, can_mix(model))
+    batches = plan(lengths, window, options.batch_size, padded)
     heard = []
     with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_main()) as advance:
         for batch in batches[processes.rank() :: processes.world_size()]:
@@ -171,13 +172,14 @@ def search(
 
 
 def plan(
-    lengths: list[int], window: int, batch_size: int, padded: Callable[[int], int], mix: bool
+    lengths: list[int], window: int, batch_size: int, padded: Callable[[int], int]
 ) -> list[list[Piece]]:
     """Divide clips of these lengths into pieces that fit a window, and these into batches.
 
-    A piece is padded to the same length in whichever batch, so that a clip's text does not depend on the
-    clips beside it. Pieces as long as the window have batches of their own. Longest first, so that texts of
-    similar length are together, and so that the first batch is the one that needs the most
+    A batch has `batch_size` pieces, or up to MORE times as many if so many of its longest fit into a window:
+    they take no more memory, and a step of the decoder takes little longer. A piece is padded to the same
+    length in whichever batch, so that a clip's text does not depend on the clips beside it. Longest first, so
+    that texts of similar length are together, and so that the first batch is the one that needs the most
     memory. Processes take whole batches in turn, so that the number of processes changes no batch, and not
     the last bits of the results.
 
@@ -185,7 +187,6 @@ def plan(
     ----------
     lengths, window: in frames
     padded: returns the frames to which a clip of so many frames is padded
-    mix: whether a batch may have pieces that are padded to different lengths
     """
     pieces = [
         Piece(clip, number, count, padded(length) if count == 1 else window)
@@ -194,10 +195,10 @@ def plan(
         for number in range(count)
     ]
     pieces.sort(key=lambda piece: (-piece.frames, -lengths[piece.clip] / piece.count))
-    batches = []
-    for _, alike in groupby(pieces, key=lambda piece: piece.frames == window if mix else piece.frames):
-        of_length = list(alike)
-        batches += [of_length[first : first + batch_size] for first in range(0, len(of_length), batch_size)]
+    batches, first = [], 0
+    while first < len(pieces):
+        batches.append(pieces[first : first + batch_size * min(window // pieces[first].frames, MORE)])
+        first += len(batches[-1])
     return batches
 
 

@@ -1,17 +1,14 @@
 """Decode clips together that were encoded at lengths of their own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import WhisperForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
-
-
-def can_mix(model: WhisperForConditionalGeneration) -> bool:
-    """Tell whether `together` works for a model: SDPA alone takes the mask that is needed."""
-    return model.config._attn_implementation == "sdpa"
+from transformers.models.whisper.modeling_whisper import WhisperAttention
 
 
 def encode(model: WhisperForConditionalGeneration, features: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -30,37 +27,56 @@ def encode(model: WhisperForConditionalGeneration, features: list[torch.Tensor])
 
 @contextmanager
 def together(model: WhisperForConditionalGeneration, heard: list[torch.Tensor]) -> Iterator[BaseModelOutput]:
-    """Let the decoder attend to each clip's own positions only, while the context lasts.
+    """Let the text of each clip attend to the states of that clip alone, while the context lasts.
 
-    The decoder takes most of the time, and its steps take little longer for more clips. A clip's ids are
-    those that it has alone, but for rounding.
+    A step of the decoder takes little longer for more clips, so clips of all lengths share it. A clip's ids
+    are those that it has alone, but for rounding.
 
     Parameters
     ----------
-    heard: as `encode` returns them
+    heard: as `encode` returns them; clips of equal length should follow one another, for they share a call
 
     Yields
     ------
-    what `generate` takes as `encoder_outputs`: shape = (all clips, positions of the longest, width)
+    what `generate` takes as `encoder_outputs`, of which it reads the number of clips only
     """
-    positions = torch.tensor([len(states) for states in heard])
-    padded = BaseModelOutput(pad_sequence(heard, batch_first=True))
-    if positions.min() == positions.max():
-        yield padded
-        return
-    is_own = torch.arange(positions.max()) < positions[:, None]
-    is_own = is_own[:, None, None].to(model.device)
-
-    def mask(_: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        beams = args[0].shape[0] // len(is_own)  # rows of a clip stand together
-        return args, kwargs | {"attention_mask": is_own.repeat_interleave(beams, dim=0)}
-
-    hooks = [
-        layer.encoder_attn.register_forward_pre_hook(mask, with_kwargs=True)
-        for layer in model.get_decoder().layers
-    ]
+    groups = [torch.stack(list(alike)) for _, alike in groupby(heard, key=len)]
+    replaced = [layer.encoder_attn for layer in model.get_decoder().layers]
     try:
-        yield padded
+        for attention in replaced:
+            attention.forward = _to_own_states(attention, groups)
+        yield BaseModelOutput(torch.stack([states[:1] for states in heard]))
     finally:
-        for hook in hooks:
-            hook.remove()
+        for attention in replaced:
+            attention.__dict__.pop("forward", None)
+
+
+def _to_own_states(attention: WhisperAttention, groups: list[torch.Tensor]) -> Callable:
+    """Make a `forward` for a layer's attention to the encoder, which pads nothing.
+
+    The beams of a clip share its keys and values.
+
+    Parameters
+    ----------
+    groups: states of clips, each of shape = (n_clips, positions, width)
+    """
+    keys_and_values = []
+
+    def by_head(states: torch.Tensor) -> torch.Tensor:
+        return states.unflatten(-1, (attention.num_heads, attention.head_dim)).transpose(1, 2)
+
+    def forward(hidden: torch.Tensor, **_: object) -> tuple[torch.Tensor, None]:
+        if not keys_and_values:  # not before, so that autocast holds for them as for what follows
+            for states in groups:
+                projected = by_head(attention.k_proj(states)), by_head(attention.v_proj(states))
+                keys_and_values.append([part.contiguous() for part in projected])
+        beams = len(hidden) // sum(map(len, groups))  # rows of a clip stand together
+        queries = (attention.q_proj(hidden) * attention.scaling).split([beams * len(s) for s in groups])
+        attended = []
+        for of_group, (keys, values) in zip(queries, keys_and_values, strict=True):
+            of_clips = by_head(of_group.reshape(len(keys), -1, of_group.shape[-1]))
+            found = scaled_dot_product_attention(of_clips, keys, values, scale=1.0)
+            attended.append(found.transpose(1, 2).reshape(of_group.shape))
+        return attention.out_proj(torch.cat(attended)), None
+
+    return forward

@@ -31,7 +31,8 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--overwrite", action="store_true", help="write files again that --out already has")
     what = "what the model hears at once: a window full, or an utterance (default: as in its training)"
     parser.add_argument("--pieces", choices=("windows", "utterances"), help=what)
-    parser.add_argument("--batch-size", type=positive, default=16, help="pieces at a time (default: 16)")
+    windows = "windows at a time, or more pieces if they are shorter (default: 16)"
+    parser.add_argument("--batch-size", type=positive, default=16, help=windows)
     parser.add_argument("--num-beams", type=positive, help="default: the model's own; 1 is greedy search")
     return parser.parse_args(argv)
 
