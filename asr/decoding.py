@@ -27,7 +27,7 @@ from asr.runtime.progress import tracked
 MAX_NEW_TOKENS = 444  # the decoder's 448 positions less the four ids of the prompt
 SEARCH_SHARE = 0.1  # of a window, to either side of an even division, where a long clip may be cut
 PAUSE_FRAMES = 20  # 0.2 s around a cut, over which it has to be quiet
-MORE = 4  # times as many pieces in a batch, if they are short
+MORE = 4  # times as many pieces in a batch, if they are short and there are no beams, which take memory too
 REACH = 2  # frames past a clip's end that its last samples still touch
 
 
@@ -101,7 +101,8 @@ def _transcribe(
 ) -> list[Hypothesis]:
     """Transcribe clips once; `padded` returns the frames to which a clip of so many frames is padded."""
     window = window_frames(model)
-    batches = plan(lengths, window, options.batch_size, padded)
+    more = MORE if options.num_beams == 1 else 1
+    batches = plan(lengths, window, options.batch_size, padded, more)
     heard = []
     with tracked(sum(map(len, batches)), "pieces", "transcribe", silent=not processes.is_main()) as advance:
         for batch in batches[processes.rank() :: processes.world_size()]:
@@ -172,21 +173,21 @@ def search(
 
 
 def plan(
-    lengths: list[int], window: int, batch_size: int, padded: Callable[[int], int]
+    lengths: list[int], window: int, batch_size: int, padded: Callable[[int], int], more: int
 ) -> list[list[Piece]]:
     """Divide clips of these lengths into pieces that fit a window, and these into batches.
 
-    A batch has `batch_size` pieces, or up to MORE times as many if so many of its longest fit into a window:
-    they take no more memory, and a step of the decoder takes little longer. A piece is padded to the same
-    length in whichever batch, so that a clip's text does not depend on the clips beside it. Longest first, so
-    that texts of similar length are together, and so that the first batch is the one that needs the most
-    memory. Processes take whole batches in turn, so that the number of processes changes no batch, and not
-    the last bits of the results.
+    A batch has `batch_size` pieces, or up to `more` times as many if so many of its longest fit into a
+    window: the keys and values of their sound take no more memory, and a step of the decoder takes little
+    longer. A piece is padded to the same length in whichever batch, so that a clip's text does not depend on
+    the clips beside it. Longest first, so that texts of similar length are together. Processes take whole
+    batches in turn, so that the number of processes changes no batch, and not the last bits of the results.
 
     Parameters
     ----------
     lengths, window: in frames
     padded: returns the frames to which a clip of so many frames is padded
+    more: times `batch_size` at most, where pieces are short
     """
     pieces = [
         Piece(clip, number, count, padded(length) if count == 1 else window)
@@ -197,7 +198,7 @@ def plan(
     pieces.sort(key=lambda piece: (-piece.frames, -lengths[piece.clip] / piece.count))
     batches, first = [], 0
     while first < len(pieces):
-        batches.append(pieces[first : first + batch_size * min(window // pieces[first].frames, MORE)])
+        batches.append(pieces[first : first + batch_size * min(window // pieces[first].frames, more)])
         first += len(batches[-1])
     return batches
 

@@ -294,7 +294,7 @@ def read_yaml(text: str) -> object:
     ------
     YAMLError: it is not valid YAML.
     """
-    return YAML(typ="safe").load(text)
+    return YAML(typ="safe", pure=True).load(text)  # whose errors show the line
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:

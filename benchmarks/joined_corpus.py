@@ -13,7 +13,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
+import soxr
 
+from asr.audio.decode import decode
+
+RATE = 48_000  # Hz, as Common Voice's
 SPLITS = ("train", "dev", "test")
 SHORTEST_S, LONGEST_S = 1.0, 6.5  # clips are joined until they are as long as a length drawn between the two
 LIMIT_S = 12.0  # none is longer; clips that are longer by themselves are left out
@@ -21,45 +25,45 @@ PAUSE_S = 0.3  # after every clip
 SEED = 13
 
 
-def join(rows: list[dict], clips: Path, draw: random.Random) -> Iterator[tuple[dict, np.ndarray, int]]:
-    """Yield a row, its sound and its rate for the joined clips of each speaker."""
+def join(rows: list[dict], clips: Path, draw: random.Random) -> Iterator[tuple[dict, np.ndarray]]:
+    """Yield a row and the sound for the joined clips of each speaker."""
     for speaker in dict.fromkeys(row["client_id"] for row in rows):
         own = []
         for row in rows:
             if row["client_id"] == speaker:
-                sound, rate = soundfile.read(clips / row["path"])
-                sound = np.append(sound, np.zeros(round(PAUSE_S * rate)))
-                if len(sound) <= LIMIT_S * rate:
+                sound = soxr.resample(*decode((clips / row["path"]).read_bytes()), RATE)
+                sound = np.append(sound, np.zeros(round(PAUSE_S * RATE), sound.dtype))
+                if len(sound) <= LIMIT_S * RATE:
                     own.append((row, sound))
         while own:
             taken, wanted_s = [own.pop(0)], draw.uniform(SHORTEST_S, LONGEST_S)
             length = len(taken[0][1])
-            while own and length < wanted_s * rate and length + len(own[0][1]) <= LIMIT_S * rate:
+            while own and length < wanted_s * RATE and length + len(own[0][1]) <= LIMIT_S * RATE:
                 length += len(own[0][1])
                 taken.append(own.pop(0))
             sentence = " ".join(row["sentence"] for row, _ in taken)
-            yield taken[0][0] | {"sentence": sentence}, np.concatenate([sound for _, sound in taken]), rate
+            yield taken[0][0] | {"sentence": sentence}, np.concatenate([sound for _, sound in taken])
 
 
 def main(source: str, target: str) -> None:
     with TemporaryDirectory() as temporary:
         with tarfile.open(source) as archive:
             archive.extractall(temporary, filter="data")
-        locale = next(Path(temporary).glob("*/*/train.tsv")).parent
+        old = next(Path(temporary).glob("*/*/train.tsv")).parent
+        new = Path(temporary, "joined", old.name)
+        (new / "clips").mkdir(parents=True)
         for split in SPLITS:
-            table = locale / f"{split}.tsv"
-            with table.open(encoding="utf-8", newline="") as file:
+            with (old / f"{split}.tsv").open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
             lines, seconds = ["\t".join(rows[0])], 0.0
-            for row, sound, rate in join(rows, locale / "clips", random.Random(SEED)):
-                row["path"] = f"joined_{row['path']}"
-                soundfile.write(locale / "clips" / row["path"], sound, rate, format="MP3")
+            for row, sound in join(rows, old / "clips", random.Random(SEED)):
+                soundfile.write(new / "clips" / row["path"], sound, RATE, format="MP3")
                 lines.append("\t".join(row.values()))
-                seconds += len(sound) / rate
-            table.write_text("\n".join([*lines, ""]), encoding="utf-8")
+                seconds += len(sound) / RATE
+            (new / f"{split}.tsv").write_text("\n".join([*lines, ""]), encoding="utf-8")
             print(f"{split}: {len(lines) - 1} clips of {seconds / (len(lines) - 1):.1f} s")
         with tarfile.open(target, "w:gz") as archive:
-            archive.add(locale.parent, locale.parent.name)
+            archive.add(new.parent, "joined")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ def encode(model: WhisperForConditionalGeneration, features: list[torch.Tensor])
 def together(model: WhisperForConditionalGeneration, heard: list[torch.Tensor]) -> Iterator[BaseModelOutput]:
     """Let the text of each clip attend to the states of that clip alone, while the context lasts.
 
-    A step of the decoder takes little longer for more clips, so clips of all lengths share it. A clip's ids
-    are those that it has alone, but for rounding.
+    On a processor a step of the decoder takes little longer for more clips, so clips of all lengths share it.
+    A clip's ids are those that it has alone, but for rounding.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def together(model: WhisperForConditionalGeneration, heard: list[torch.Tensor]) 
 
     Yields
     ------
-    what `generate` takes as `encoder_outputs`, of which it reads the number of clips only
+    what `generate` takes as `encoder_outputs`: a position of each clip, so that `generate` sees short clips
     """
     groups = [torch.stack(list(alike)) for _, alike in groupby(heard, key=len)]
     replaced = [layer.encoder_attn for layer in model.get_decoder().layers]

@@ -24,7 +24,7 @@ from asr.model.vocabulary import require_language
 from asr.runtime import disk
 from asr.runtime.terminal import visible
 
-HELD = 8  # batches of pieces, held and sorted together: bounds the memory, however long a recording is
+HELD = 16  # times the batch size: pieces held and sorted together, however long a recording is
 SHORTEST = 0.3  # of a window, to be halved
 logger = logging.getLogger("transcribe")
 
