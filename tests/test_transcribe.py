@@ -221,7 +221,7 @@ class FewAtATime:
 def test_however_long_recordings_are_a_few_pieces_are_held(tmp_path):
     transcriber, files = FewAtATime(), [tmp_path / name for name in "abc"]
     heard = dict(transcripts(transcriber, files))
-    assert transcriber.most == 16 and list(heard) == [str(file) for file in files]
+    assert transcriber.most == 32 and list(heard) == [str(file) for file in files]
     assert heard[str(files[1])] is None
     for file in (files[0], files[2]):
         assert [segment.text for segment in heard[str(file)]] == [str(number) for number in range(50)]
