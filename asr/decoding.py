@@ -20,7 +20,7 @@ from transformers import (
 from asr.audio.log_mel import pad
 from asr.model.loops import EndRound
 from asr.model.own_length import encode, together
-from asr.model.whisper import padded_frames, window_frames
+from asr.model.whisper import most_ids, padded_frames, window_frames
 from asr.runtime import processes
 from asr.runtime.progress import tracked
 
@@ -49,7 +49,7 @@ class Hypothesis:
 
     text: str
     n_ids: int  # generated, without the end of text
-    hit_limit: bool  # max_new_tokens was reached before the end of text, or would have been by a loop
+    hit_limit: bool  # it did not end by itself: cut at max_new_tokens, or ended by asr/model/loops.py
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ def transcribe(
 ) -> list[Hypothesis]:
     """Transcribe clips of any length, in their order. Each process does its share and returns all.
 
-    A text that loops is ended as soon as that is seen, unless there are beams. A clip whose text loops at its
-    own length is heard again, padded to the window: models know whole windows better.
+    A text that loops, or is longer than its clip can have, is ended as soon as that is seen, unless there are
+    beams. If the clip was heard at its own length, it is heard again, padded to the window: models know whole
+    windows better.
 
     Parameters
     ----------
@@ -109,8 +110,9 @@ def _transcribe(
             features = [
                 of_length.to(model.device, model.dtype) for of_length in _features(batch, read, window)
             ]
+            frames = [lengths[piece.clip] // piece.count for piece in batch]
             with torch.inference_mode():
-                found = search(model, processor, encode(model, features), options)
+                found = search(model, processor, encode(model, features), frames, options)
             for piece, (ids, looped) in zip(batch, found, strict=True):
                 text = _read(ids, processor, options.max_new_tokens, looped)
                 heard.append((piece.clip, piece.number, text))
@@ -126,6 +128,7 @@ def search(
     model: WhisperForConditionalGeneration,
     processor: WhisperProcessor,
     states: list[torch.Tensor],
+    frames: list[int],
     options: DecodingOptions,
 ) -> list[tuple[torch.Tensor, bool]]:
     """Search for the texts of clips together.
@@ -136,19 +139,22 @@ def search(
     Parameters
     ----------
     states: of each clip, as the encoder gives them: shape = (positions, width)
+    frames: of each clip, without what it is padded with
 
     Returns
     -------
-    of each clip its ids, and whether they were ended because they loop
+    of each clip its ids, and whether they were ended because they loop or are too many
     """
     settings = copy.copy(model.generation_config)
     asked = processor.get_decoder_prompt_ids(task=options.task, language=options.language)
     prompt = [settings.decoder_start_token_id, *(id for _, id in asked)]
     fused = LogitsProcessorList([options.language_model] if options.language_model else [])
     rows, ids = list(range(len(states))), torch.tensor([prompt] * len(states), device=model.device)
+    most = torch.tensor([most_ids(model, of_clip) for of_clip in frames], device=model.device)
+    limits = most.clamp(max=options.max_new_tokens + len(prompt))
     found = {}
     while rows:
-        ends = EndRound(len(rows), settings.eos_token_id, model.device)
+        ends = EndRound(limits[rows], settings.eos_token_id)
         with together(model, [states[row] for row in rows]) as encoded:
             new = model.generate(
                 encoder_outputs=encoded,  # the features themselves would be padded to the window

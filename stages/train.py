@@ -89,6 +89,7 @@ def prepare(params: Params, folder: Path) -> WhisperTrainer:
 
     training = examples(params, processor, "train", params.train.speed_perturbation)
     validation = examples(params, processor, "validation", [1.0])
+    model.config.max_ids_per_s = hearing.max_ids_per_s(training, processor.tokenizer)
     if processes.is_main():
         logger.info(
             "%d examples of %d rows, %d to validate, %.1f of %.1f M parameters, %s, %d processes"

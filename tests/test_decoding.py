@@ -13,7 +13,7 @@ from asr import decoding
 from asr.audio.log_mel import own_frames
 from asr.decoding import DecodingOptions, Piece, n_pieces, plan, split_at_pauses, transcribe
 from asr.model.loops import EndLoops
-from asr.model.whisper import load_model, load_processor
+from asr.model.whisper import load_model, load_processor, most_ids
 from asr.runtime import processes
 from tests.recipes import REPOSITORY
 
@@ -181,28 +181,56 @@ def test_a_loop_is_ended_early_and_others_in_its_batch_are_not():
     found = transcribe(model, processor, [90] * 4, lambda number: clip(90), long)
     assert [(text.n_ids, text.hit_limit) for text in found] == [
         (1, False),
-        (68, True),
+        (28, True),
         (43, False),
         (99, False),
     ]
     # Once the loops were seen, the last text went on alone. The first two were heard again, in the window.
-    assert model.proj_out.steps == [68, 32, 68]
+    assert model.proj_out.steps == [68, 32, 28]
 
 
 @pytest.mark.parametrize(
     ("text", "looped"),
     [
-        ([5, *[1, 2, 3] * 21], False),  # the span has one id that does not belong to the loop
-        ([3, *[1, 2, 3] * 21], True),
-        ([*range(64)], False),
-        ([1, *[264] * 63], False),  # the padding of a text that has ended
-        ([264] * 64, False),
+        ([5, *[1, 2, 3] * 8], True),
+        ([*range(5, 9), *[1, 2, 3] * 7], False),
+        ([5, *[1] * 24], True),
+        ([5, 5, *[1] * 23], False),
+        ([5, *range(6, 14), *range(6, 14), *range(100, 148)], False),
+        ([5, *[*range(100, 108)] * 8], True),
+        ([5, 6, *[*range(100, 108)] * 8][:65], False),  # the span has one id that does not belong to the loop
+        ([5, *[*range(100, 121)] * 4][:85], True),
+        ([5, *[*range(100, 122)] * 4], False),  # a longer line may be said three times
+        ([5, *[264] * 64], False),  # the padding of a text that has ended
     ],
 )
 def test_what_a_loop_is(text, looped):
-    loops = EndLoops(2, 264, torch.device("cpu"))
-    ids = torch.tensor([[*range(300, 308), *text], [*range(72)]])
+    loops = EndLoops(torch.tensor([448, 448]), 264)
+    prompt = [*range(300, 308)][: -len(text) % 8]  # it looks at every eighth id
+    ids = torch.tensor([prompt + text, [*range(400, 400 + len(prompt + text))]])
     assert loops(ids, None).tolist() == [looped, False]
+
+
+def test_a_text_with_more_ids_than_can_be_spoken_is_ended():
+    model, processor = load_model(BASE).eval(), load_processor(BASE, "sinhalese", "transcribe")
+    model.config.padding, model.config.max_ids_per_s = "longest", 10
+    endless = list(range(30, 250))
+    first, again = [endless, endless, [9] * 3, [8]], [endless, endless]  # the longest clip first
+    model.proj_out = Scripted(
+        model.config.vocab_size, model.config.eos_token_id, first, [endless[15:]], again
+    )
+    clips = [clip(90), clip(90), clip(140), clip(90)]
+    long = dataclasses.replace(options(4), max_new_tokens=200)
+    found = transcribe(model, processor, [90, 90, 140, 90], clips.__getitem__, long)
+    # Of 0.9 s 19 ids, with four of the prompt; of 1.4 s 24.
+    assert [(text.n_ids, text.hit_limit) for text in found] == [
+        (15, True),
+        (3, False),
+        (20, True),
+        (1, False),
+    ]
+    del model.config.max_ids_per_s
+    assert most_ids(model, 90) == 448
 
 
 def test_a_text_that_goes_on_alone_hears_its_own_clip(loaded, monkeypatch):
@@ -217,7 +245,7 @@ def test_a_text_that_goes_on_alone_hears_its_own_clip(loaded, monkeypatch):
         if model.config.padding == "longest"
         else decoding.encode(model, [torch.randn(4, 80, 300)])
     )
-    alone = decoding.search(model, processor, states[3:], options(1))[0][0]
+    alone = decoding.search(model, processor, states[3:], [90], options(1))[0][0]
     write, steps = model.proj_out.forward, []
 
     def end_three(hidden):
@@ -228,7 +256,7 @@ def test_a_text_that_goes_on_alone_hears_its_own_clip(loaded, monkeypatch):
         return logits
 
     monkeypatch.setattr(model.proj_out, "forward", end_three)
-    found = decoding.search(model, processor, states, options(4))
+    found = decoding.search(model, processor, states, [90] * 4, options(4))
     assert [len([id for id in ids.tolist() if id != 264]) for ids, _ in found[:3]] == [2, 2, 2]
     assert found[3][0].tolist() == alone.tolist() and len(alone) == 30
     assert steps == [4] * 3 + [1] * 27
@@ -239,7 +267,8 @@ def test_rounds_end_at_the_limit(loaded, monkeypatch):
     texts = [[8], [8], [8], list(range(1, 60))]
     script = Scripted(model.config.vocab_size, 264, texts, [texts[3][2:]])
     monkeypatch.setattr(model.proj_out, "forward", script.forward)
-    found = decoding.search(model, processor, decoding.encode(model, [torch.zeros(4, 80, 300)]), options(4))
+    silence = decoding.encode(model, [torch.zeros(4, 80, 300)])
+    found = decoding.search(model, processor, silence, [300] * 4, options(4))
     assert found[3][0].tolist() == texts[3][:30] and script.steps == [2, 28]
 
 
@@ -250,7 +279,8 @@ def test_the_first_id_alone_is_barred_from_what_no_text_begins_with(loaded, monk
     texts = [[7, 9], [8, 9], [8, 9], [8, 9, 8]]
     script = Scripted(model.config.vocab_size, 264, texts, [[]])
     monkeypatch.setattr(model.proj_out, "forward", script.forward)
-    found = decoding.search(model, processor, decoding.encode(model, [torch.zeros(4, 80, 300)]), options(4))
+    silence = decoding.encode(model, [torch.zeros(4, 80, 300)])
+    found = decoding.search(model, processor, silence, [300] * 4, options(4))
     assert [[id for id in ids.tolist() if id != 264] for ids, _ in found] == [[0, 9], *texts[1:]]
     assert script.steps == [3, 1]
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from datasets import Dataset
 
 from asr.model import whisper
 from asr.scoring import choice
@@ -120,3 +121,18 @@ def test_labels_are_smoothed_where_the_pretrained_model_has_30_percent_cer_or_mo
     found = smoothing.choose(model, None, Clips(120), params())
     rate = 2.0 * wrong
     assert found == {"label_smoothing_factor": factor, "compared": 50, "wer": rate, "cer": rate}
+
+
+def test_how_many_ids_speech_may_have_a_second(monkeypatch):
+    """As many as 25 characters a second have, or twice the median clip's."""
+
+    class Tokenizer:
+        def __call__(self, texts, add_special_tokens):
+            return SimpleNamespace(input_ids=[[7] * (3 * len(text) + add_special_tokens) for text in texts])
+
+    def of(sentences, durations):
+        rows = Dataset.from_dict({"sentence": sentences, "duration_s": durations})
+        return hearing.max_ids_per_s(SimpleNamespace(sentences=rows), Tokenizer())
+
+    assert of(["a" * 10] * 3, [1.0] * 3) == 75
+    assert of(["a" * 20] * 2 + ["a" * 300], [1.0] * 3) == 120  # a text that is not its clip's

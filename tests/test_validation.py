@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from asr.model.loops import SPAN
+from asr.model.loops import LEAST
 from asr.scoring.rates import error_rates, standard_error
 from tests.trainers import largest_difference, params, trained, trainer_for
 
@@ -104,10 +104,24 @@ def test_validation_computes_in_the_precision_of_training(tmp_path, monkeypatch)
     assert len(found) > 4 and set(found) == {torch.bfloat16}
 
 
-def test_a_text_that_loops_is_ended(tmp_path, monkeypatch):
-    """One look says so after SPAN ids of it, before the 448 that the decoder has positions for."""
+def test_a_text_that_does_not_end_is_ended(tmp_path, monkeypatch):
+    """A loop after LEAST ids of it, another text after those that its clip can have, of the decoder's 448."""
     trainer = trainer_for(tmp_path, params(generation_max_length=448))
-    loop = torch.nn.functional.one_hot(torch.tensor(70), trainer.model.config.vocab_size).float()
-    monkeypatch.setattr(trainer.model.proj_out, "forward", lambda hidden: loop.repeat(*hidden.shape[:2], 1))
-    heard = trainer.predict(trainer.eval_dataset).predictions
-    assert SPAN <= (heard == 70).sum(axis=1).max() < SPAN + 16
+
+    def most(script):
+        def forward(hidden):
+            at.append(script(len(at)))
+            ids = torch.full(hidden.shape[:2], at[-1])
+            return torch.nn.functional.one_hot(ids, trainer.model.config.vocab_size).float()
+
+        at = []
+        monkeypatch.setattr(trainer.model.proj_out, "forward", forward)
+        ids = trainer.predict(trainer.eval_dataset).predictions
+        return (ids < trainer.model.config.eos_token_id).sum(axis=1).max()  # others are special
+
+    assert LEAST <= most(lambda step: 70) <= LEAST + 8
+    trainer.model.config.max_ids_per_s = 20.0
+    clips = (trainer.eval_dataset[item, None] for item in range(len(trainer.eval_dataset)))
+    seconds = max(clip["features"].shape[1] for clip in clips) / 100
+    n_prompt = 3  # of a model whose task is not set
+    assert most(lambda step: 30 + step % 200) == int(20 * (seconds + 1)) - n_prompt

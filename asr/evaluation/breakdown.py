@@ -120,7 +120,7 @@ def runaways(table: pd.DataFrame, transcripts: list[Transcript], model: str) -> 
     -------
     looping_hypotheses: repeat themselves, as `looping` tells
     wer_without_loops: percent, of the other clips; there is no such key if these have no reference word
-    limit_hits: were cut at `transcribe.max_new_tokens` ids, or ended because they loop
+    limit_hits: were cut at `transcribe.max_new_tokens` ids, or ended by asr/model/loops.py
     length_ratio: characters of all hypotheses per character of the references, once `normalize`d
     """
     loops = looping(table, model)

@@ -1,10 +1,12 @@
-"""End the texts of a batch that repeat themselves: no clip waits for a loop, and none inserts 400 ids."""
+"""End texts that do not end by themselves, so that no other clip waits for them and none inserts 400 ids."""
 
 import torch
 from transformers import StoppingCriteria
 
-SPAN = 64  # ids at the end of a text that repeat: some two lines of text, more than is said twice
-TIMES = 3  # how often they repeat within the span, at least
+# A sequence of ids loops if it stands TIMES in a row, in LEAST ids or more. A long one loops already if it
+# fills MOST ids, some two lines of text: more than is said twice.
+TIMES, LEAST, MOST = 8, 24, 64
+LONGEST = 21  # ids of a sequence: thrice in MOST
 EVERY = 8  # steps between two looks
 FEW = (
     4  # a round of a search is over when no more than one text in FEW goes on: a new one costs some ten steps
@@ -12,29 +14,36 @@ FEW = (
 
 
 class EndLoops(StoppingCriteria):
-    """Ends a text whose last SPAN ids are one sequence, TIMES in a row or more; `looped` says which."""
+    """Ends a text that loops, or has more ids than its clip can have; `looped` says which.
 
-    def __init__(self, batch_size: int, eos_token_id: int, device: torch.device) -> None:
-        self.looped = torch.zeros(batch_size, dtype=torch.bool, device=device)
-        self.eos_token_id = eos_token_id
+    Parameters
+    ----------
+    limits: ids that each text of a batch can have, with those of the prompt; shape = (batch,)
+    """
+
+    def __init__(self, limits: torch.Tensor, eos_token_id: int) -> None:
+        self.limits, self.eos_token_id = limits, eos_token_id
+        self.looped = torch.zeros_like(limits, dtype=torch.bool)
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
         """Return whether each text has been ended, shape = (batch,), of ids of shape (batch, n_ids)."""
         n_ids = input_ids.shape[1]
-        if n_ids > SPAN and n_ids % EVERY == 0:
-            tail = input_ids[:, -SPAN:]
-            periods = range(1, SPAN // TIMES + 1)
-            repeats = torch.stack([(tail[:, period:] == tail[:, :-period]).all(dim=1) for period in periods])
-            goes_on = tail[:, -1] != self.eos_token_id  # a text that has ended is padded with it
-            self.looped |= repeats.any(dim=0) & goes_on
+        ended = n_ids >= self.limits
+        if n_ids % EVERY == 0:
+            for period in range(1, LONGEST + 1):
+                span = min(max(TIMES * period, LEAST), MOST)
+                if n_ids > span:
+                    tail = input_ids[:, -span:]
+                    ended |= (tail[:, period:] == tail[:, :-period]).all(dim=1)
+        self.looped |= ended & (input_ids[:, -1] != self.eos_token_id)  # with which an ended text is padded
         return self.looped
 
 
 class EndRound(EndLoops):
-    """Ends all texts of a batch when few go on. `ended` says which had ended by themselves, or as loops."""
+    """Ends all texts of a batch when few go on. `ended` says which had ended by themselves, or were ended."""
 
-    def __init__(self, batch_size: int, eos_token_id: int, device: torch.device) -> None:
-        super().__init__(batch_size, eos_token_id, device)
+    def __init__(self, limits: torch.Tensor, eos_token_id: int) -> None:
+        super().__init__(limits, eos_token_id)
         self.ended = self.looped
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -117,6 +118,16 @@ def padded_frames(model: WhisperForConditionalGeneration, n_frames: int) -> int:
     """
     window = window_frames(model)
     return own_frames(n_frames, window) if getattr(model.config, "padding", "") == "longest" else window
+
+
+def most_ids(model: WhisperForConditionalGeneration, n_frames: int) -> int:
+    """Return how many ids the text of a clip can have, with those of the prompt.
+
+    That is `max_ids_per_s` of the model's configuration, for a second more than the clip has. A published
+    model has no such entry, and no limit but its decoder's positions.
+    """
+    rate = getattr(model.config, "max_ids_per_s", math.inf)
+    return int(min(rate * (n_frames / FRAMES_PER_SECOND + 1), model.config.max_target_positions))
 
 
 def hears_several(model: WhisperForConditionalGeneration) -> bool:

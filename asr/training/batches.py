@@ -46,7 +46,7 @@ class Examples(torch.utils.data.Dataset):
         keep_tags: bool,
     ) -> None:
         self.rows, self.raw, self.mel_filters = with_arrays(rows), raw, mel_filters
-        self.sentences, self.keep_tags = rows.select_columns("sentence"), keep_tags
+        self.sentences, self.keep_tags = rows.select_columns(["sentence", "duration_s"]), keep_tags
         durations = np.asarray(rows["duration_s"][:], dtype=np.float64)
         fitting = [np.flatnonzero(durations / speed <= window_s) for speed in speeds]
         self.item_rows = np.concatenate(fitting)

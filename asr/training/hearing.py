@@ -1,12 +1,15 @@
 """How a trained model hears best: tried on validation clips, and written into its configuration."""
 
 import numpy as np
-from transformers import WhisperForConditionalGeneration, WhisperProcessor
+from transformers import WhisperForConditionalGeneration, WhisperProcessor, WhisperTokenizer
 
 from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, transcribe
 from asr.params import Train
 from asr.scoring import choice
+from asr.selection import FAST, TIMES
 from asr.training.batches import Collator, Examples
+
+CLIPS = 1000  # that say how many ids a character takes, and how fast people speak
 
 
 def choose(
@@ -60,6 +63,18 @@ def heard(
     lengths = [clip["features"].shape[1] for clip in clips]
     hypotheses = transcribe(model, processor, lengths, lambda number: clips[number]["features"], options)
     return [hypothesis.text for hypothesis in hypotheses]
+
+
+def max_ids_per_s(examples: Examples, tokenizer: WhisperTokenizer) -> float:
+    """Return the ids a second that no speech has, for `whisper.most_ids`.
+
+    So many as stand for the characters a second that asr/selection.py takes for too many.
+    """
+    rows = examples.sentences[choice.spread(len(examples.sentences), CLIPS)]
+    characters = np.array([len(sentence) for sentence in rows["sentence"]])
+    n_ids = sum(map(len, tokenizer(rows["sentence"], add_special_tokens=False).input_ids))
+    usual = float(np.median(characters / rows["duration_s"]))
+    return round(max(FAST, TIMES * usual) * n_ids / int(characters.sum()), 2)
 
 
 def spread(examples: Examples, most: int = choice.CLIPS) -> list[dict]:

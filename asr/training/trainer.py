@@ -7,6 +7,7 @@ import torch
 from transformers import Seq2SeqTrainer, StoppingCriteriaList, TrainerCallback
 
 from asr.model.loops import EndLoops
+from asr.model.whisper import most_ids
 from asr.training.batches import NO_LOSS, EpochSampler, Examples, frames_alone
 
 
@@ -85,7 +86,9 @@ class WhisperTrainer(Seq2SeqTrainer):
         with torch.no_grad(), self.accelerator.autocast():
             heard = self.model.get_encoder()(inputs["input_features"])
             decoded = self.model(encoder_outputs=heard, decoder_input_ids=inputs["decoder_input_ids"])
-            loops = EndLoops(len(labels), self.model.generation_config.eos_token_id, labels.device)
+            frames = inputs["attention_mask"].sum(dim=1).tolist()
+            limits = torch.tensor([most_ids(self.model, n) for n in frames], device=labels.device)
+            loops = EndLoops(limits, self.model.generation_config.eos_token_id)
             generation = self._gen_kwargs | {"stopping_criteria": StoppingCriteriaList([loops])}
             _, ids, _ = super().prediction_step(  # which may repeat what it is given, for the beams
                 model, {"encoder_outputs": heard}, prediction_loss_only, ignore_keys, **generation
