@@ -6,6 +6,7 @@ from itertools import chain
 
 import pandas as pd
 
+from asr.scoring.pace import FAST, TIMES
 from asr.scoring.text import normalize
 from asr.tables.corpus import ADDED, corpus_of
 from asr.tables.features import PROBLEMS
@@ -31,9 +32,6 @@ LEAKS = tuple(reason for reason in REASONS if reason.startswith(("speaker_", "se
 FEW_VALIDATION_CLIPS, FEW_TEST_CLIPS = 30, 100
 MUCH = 0.1  # of the rows that the corpus has for training
 SOME = 0.01  # of a role's clips
-# Characters a second that speech may have, also in a corpus of single words with pauses around them; and how
-# many times those of its median clip. The sample's Thaana, with a sign for each vowel, has a median of 17.
-FAST, TIMES = 25.0, 2.0
 LEAVE_OUT = "their texts say more than their sound, and filter.max_characters_per_s: auto leaves them out"
 TOO_FAST = {
     "train": LEAVE_OUT,

@@ -6,7 +6,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor, Whis
 from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, transcribe
 from asr.params import Train
 from asr.scoring import choice
-from asr.selection import FAST, TIMES
+from asr.scoring.pace import FAST, TIMES
 from asr.training.batches import Collator, Examples
 
 CLIPS = 1000  # that say how many ids a character takes, and how fast people speak
@@ -68,7 +68,7 @@ def heard(
 def max_ids_per_s(examples: Examples, tokenizer: WhisperTokenizer) -> float:
     """Return the ids a second that no speech has, for `whisper.most_ids`.
 
-    So many as stand for the characters a second that asr/selection.py takes for too many.
+    So many as stand for the characters a second that asr/scoring/pace.py takes for too many.
     """
     rows = examples.sentences[choice.spread(len(examples.sentences), CLIPS)]
     characters = np.array([len(sentence) for sentence in rows["sentence"]])
