@@ -15,6 +15,7 @@ import argparse
 import json
 import random
 import time
+from itertools import product
 from pathlib import Path
 
 import jiwer
@@ -43,6 +44,8 @@ AUDIO_WINDOW_S = 3
 WIDTH = 128
 LAYERS = 2  # in the encoder, and again in the decoder
 MERGES = 8  # so few that a Sinhala letter costs two ids, as a Thaana letter will
+# Tokens of another script, as Whisper has thousands; model.extend_tokenizer gives their ids to new ones.
+FOREIGN = [*product("ab", "cdefghijklmn")]
 SPECIAL_TOKENS = (
     "<|startoftranscript|>",
     *(f"<|{code}|>" for code in LANGUAGES),  # Whisper's order: its tokenizer counts on it
@@ -72,9 +75,10 @@ def make_tokenizer() -> WhisperTokenizer:
         BpeTrainer(vocab_size=256 + MERGES, initial_alphabet=ByteLevel.alphabet(), show_progress=False),
     )
     model = json.loads(trained.to_str())["model"]
+    ids = {"".join(pair): id for id, pair in enumerate(FOREIGN, len(model["vocab"]))}
     tokenizer = WhisperTokenizer(
-        vocab=model["vocab"],
-        merges=[tuple(pair) for pair in model["merges"]],
+        vocab=model["vocab"] | ids,
+        merges=[*map(tuple, model["merges"]), *FOREIGN],
         pad_token="<|endoftext|>",
     )
     tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL_TOKENS)})

@@ -50,6 +50,7 @@ SMALL = {
     "corpora": {"sample": corpus("sample")},
     "pretrained.name": str(REPOSITORY / "sample/base"),
     "pretrained.revision": None,
+    "model.extend_tokenizer": 0,
     "filter.validation_fraction": 0.2,
     "train.max_steps": 4,
     "train.eval_steps": 2,
@@ -58,6 +59,8 @@ SMALL = {
     "train.warmup_steps": 1,
     "train.learning_rate": 1.0e-4,  # so that the model stays sure of what it writes, whatever the rounding
     "train.per_device_train_batch_size": 4,
+    "train.padding": "max_length",
+    "train.full_window_fraction": 0.0,
     "train.generation_max_length": 24,
     "transcribe.max_new_tokens": 20,
     "transcribe.language_model.path": "../asr/__init__.py",  # no text, and never changed

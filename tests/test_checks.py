@@ -41,8 +41,8 @@ def change_weight(folder, name, changed):
 @pytest.mark.parametrize(
     "file, values, message",
     [
-        (CONFIG, {"vocab_size": 10**9}, rf"embed_tokens.weight is \[372, 128\] in .* \[{10**9}, 128\] by"),
-        (CONFIG, {"vocab_size": 371}, r"embed_tokens.weight is \[372, 128\]"),
+        (CONFIG, {"vocab_size": 10**9}, rf"embed_tokens.weight is \[396, 128\] in .* \[{10**9}, 128\] by"),
+        (CONFIG, {"vocab_size": 395}, r"embed_tokens.weight is \[396, 128\]"),
         (CONFIG, {"d_model": 2**31 - 4}, "config.json cannot be read .*overflow"),
         (CONFIG, {"d_model": 10**30}, "a size is not a whole number"),
         (CONFIG, {"encoder_layers": 10**8}, "describes 100000000 layers, but there are 8"),
@@ -55,13 +55,13 @@ def change_weight(folder, name, changed):
         (CONFIG, {"model_type": None}, "of type None"),
         (CONFIG, {"quantization_config": {"load_in_8bit": True}}, "quantized"),
         (SETTINGS, {"is_multilingual": False}, "for English only"),
-        (SETTINGS, {"task_to_id": {"transcribe": 366}}, r"\['transcribe'\] is 366, but 367 in"),
-        (SETTINGS, {"lang_to_id": {"<|si|>": 330, "<|dv|>": 372}}, "is 372, but None(.|\n)*330"),
+        (SETTINGS, {"task_to_id": {"transcribe": 390}}, r"\['transcribe'\] is 390, but 391 in"),
+        (SETTINGS, {"lang_to_id": {"<|si|>": 354, "<|dv|>": 396}}, "is 396, but None(.|\n)*354"),
         (SETTINGS, {"lang_to_id": [1]}, r"lang_to_id is \[1\]"),
         (SETTINGS, {"lang_to_id": {"<|si|>": [1]}}, "generation_config.json cannot be read"),
-        (SETTINGS, {"no_timestamps_token_id": 370}, "no_timestamps_token_id is 370, but 371"),
-        (SETTINGS, {"decoder_start_token_id": 264}, "decoder_start_token_id is 264, but 265"),
-        (SETTINGS, {"suppress_tokens": [1, 372]}, "expected ids below 372"),
+        (SETTINGS, {"no_timestamps_token_id": 394}, "no_timestamps_token_id is 394, but 395"),
+        (SETTINGS, {"decoder_start_token_id": 288}, "decoder_start_token_id is 288, but 289"),
+        (SETTINGS, {"suppress_tokens": [1, 396]}, "expected ids below 396"),
         (SETTINGS, {"begin_suppress_tokens": "220"}, "begin_suppress_tokens is '220'"),
         (EXTRACTOR, {"feature_extractor": {"feature_size": 10**9}}, f"feature_size .* is {10**9}, but .* 80"),
         (EXTRACTOR, {"feature_extractor": {"sampling_rate": 8000}}, "is 8000, but Whisper's is 16000"),
@@ -83,7 +83,7 @@ def test_a_file_that_holds_something_else_is_named(folder, name, text):
 
 def test_all_contradictions_are_named_at_once(folder):
     change(folder, CONFIG, num_mel_bins=128)
-    change(folder, SETTINGS, no_timestamps_token_id=370)
+    change(folder, SETTINGS, no_timestamps_token_id=394)
     with pytest.raises(ValueError) as error:
         load(folder)
     for part in ("conv1.weight is [128, 80, 3]", "feature_size", "no_timestamps_token_id"):
@@ -108,9 +108,9 @@ def test_weights_that_nothing_can_be_done_with(folder, name, changed, message):
 
 def test_a_tokenizer_of_another_size_is_another_models(folder):
     (folder / SETTINGS).unlink()
-    change(folder, CONFIG, vocab_size=373)
+    change(folder, CONFIG, vocab_size=397)
     change_weight(folder, EMBEDDINGS, lambda weight: torch.cat([weight, weight[:1]]))
-    with pytest.raises(ValueError, match="the model has 373 ids, but its tokenizer has 372"):
+    with pytest.raises(ValueError, match="the model has 397 ids, but its tokenizer has 396"):
         load(folder)
 
 
@@ -146,14 +146,14 @@ def test_ids_come_from_the_tokenizer_where_a_checkpoint_does_not_say_them(folder
     whisper.save(model, processor, folder.with_name("stored"))
     stored = json.loads((folder.with_name("stored") / SETTINGS).read_text())
     assert stored == said | {"suppress_tokens": [1, 2]}
-    assert model.config.decoder_start_token_id == whole.config.decoder_start_token_id == 265
+    assert model.config.decoder_start_token_id == whole.config.decoder_start_token_id == 289
 
 
 ODD = {
     "num_beams": 5, "max_length": 225, "do_sample": True, "temperature": [0.0, 0.2],
     "repetition_penalty": 1.3, "no_repeat_ngram_size": 3, "return_timestamps": True,
     "no_speech_threshold": 0.6, "logprob_threshold": -1.0, "compression_ratio_threshold": 1.35,
-    "return_dict_in_generate": True, "forced_decoder_ids": [[1, 266]], "custom\u001b": "x",
+    "return_dict_in_generate": True, "forced_decoder_ids": [[1, 290]], "custom\u001b": "x",
 }  # fmt: skip
 
 

@@ -132,7 +132,7 @@ def test_what_does_not_end_at_its_own_length_is_heard_again_in_the_window(monkey
 
     def generate(self, encoder_outputs, **settings):
         texts = [[154] * 30 if frames in endless else [235] * (frames // 50) for frames in asked[-1]]
-        return torch.tensor([text + [264] * (30 - len(text)) for text in texts])
+        return torch.tensor([text + [288] * (30 - len(text)) for text in texts])
 
     monkeypatch.setattr(decoding, "together", together)
     monkeypatch.setattr(WhisperForConditionalGeneration, "generate", generate)
@@ -201,11 +201,11 @@ def test_a_loop_is_ended_early_and_others_in_its_batch_are_not():
         ([5, 6, *[*range(100, 108)] * 8][:65], False),  # the span has one id that does not belong to the loop
         ([5, *[*range(100, 121)] * 4][:85], True),
         ([5, *[*range(100, 122)] * 4], False),  # a longer line may be said three times
-        ([5, *[264] * 64], False),  # the padding of a text that has ended
+        ([5, *[288] * 64], False),  # the padding of a text that has ended
     ],
 )
 def test_what_a_loop_is(text, looped):
-    loops = EndLoops(torch.tensor([448, 448]), 264)
+    loops = EndLoops(torch.tensor([448, 448]), 288)
     prompt = [*range(300, 308)][: -len(text) % 8]  # it looks at every eighth id
     ids = torch.tensor([prompt + text, [*range(400, 400 + len(prompt + text))]])
     assert loops(ids, None).tolist() == [looped, False]
@@ -252,12 +252,12 @@ def test_a_text_that_goes_on_alone_hears_its_own_clip(loaded, monkeypatch):
         logits = write(hidden)
         steps.append(len(hidden))
         if len(hidden) == 4 and len(steps) > 2:
-            logits[:3, -1, 264] = 1e9
+            logits[:3, -1, 288] = 1e9
         return logits
 
     monkeypatch.setattr(model.proj_out, "forward", end_three)
     found = decoding.search(model, processor, states, [90] * 4, options(4))
-    assert [len([id for id in ids.tolist() if id != 264]) for ids, _ in found[:3]] == [2, 2, 2]
+    assert [len([id for id in ids.tolist() if id != 288]) for ids, _ in found[:3]] == [2, 2, 2]
     assert found[3][0].tolist() == alone.tolist() and len(alone) == 30
     assert steps == [4] * 3 + [1] * 27
 
@@ -265,7 +265,7 @@ def test_a_text_that_goes_on_alone_hears_its_own_clip(loaded, monkeypatch):
 def test_rounds_end_at_the_limit(loaded, monkeypatch):
     model, processor = loaded
     texts = [[8], [8], [8], list(range(1, 60))]
-    script = Scripted(model.config.vocab_size, 264, texts, [texts[3][2:]])
+    script = Scripted(model.config.vocab_size, 288, texts, [texts[3][2:]])
     monkeypatch.setattr(model.proj_out, "forward", script.forward)
     silence = decoding.encode(model, [torch.zeros(4, 80, 300)])
     found = decoding.search(model, processor, silence, [300] * 4, options(4))
@@ -275,13 +275,13 @@ def test_rounds_end_at_the_limit(loaded, monkeypatch):
 def test_the_first_id_alone_is_barred_from_what_no_text_begins_with(loaded, monkeypatch):
     """Also where a text goes on by itself: there it may end at once."""
     model, processor = loaded
-    monkeypatch.setattr(model.generation_config, "begin_suppress_tokens", [7, 264])
+    monkeypatch.setattr(model.generation_config, "begin_suppress_tokens", [7, 288])
     texts = [[7, 9], [8, 9], [8, 9], [8, 9, 8]]
-    script = Scripted(model.config.vocab_size, 264, texts, [[]])
+    script = Scripted(model.config.vocab_size, 288, texts, [[]])
     monkeypatch.setattr(model.proj_out, "forward", script.forward)
     silence = decoding.encode(model, [torch.zeros(4, 80, 300)])
     found = decoding.search(model, processor, silence, [300] * 4, options(4))
-    assert [[id for id in ids.tolist() if id != 264] for ids, _ in found] == [[0, 9], *texts[1:]]
+    assert [[id for id in ids.tolist() if id != 288] for ids, _ in found] == [[0, 9], *texts[1:]]
     assert script.steps == [3, 1]
 
 
@@ -296,10 +296,10 @@ def windows(model):
 @pytest.mark.parametrize(
     ("ids", "text", "n_ids", "hit_limit"),
     [
-        ([154, 235, 264], "ލ", 2, False),
-        ([154, 235, 264, 264, 264], "ލ", 2, False),
+        ([154, 235, 288], "ލ", 2, False),
+        ([154, 235, 288, 288, 288], "ލ", 2, False),
         ([154, 235] * 15, "ލ" * 15, 30, True),
-        ([264], "", 0, False),
+        ([288], "", 0, False),
     ],
 )
 def test_ids_are_counted_and_a_missing_end_is_seen(loaded, monkeypatch, ids, text, n_ids, hit_limit):

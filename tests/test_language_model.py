@@ -21,7 +21,7 @@ from asr.tables.rows import read_rows
 from tests.recipes import REPOSITORY, Recipe
 
 BASE = REPOSITORY / "sample/base"
-END = 264  # of text in the sample's tokenizer; the ids below are text
+END = 288  # of text in the sample's tokenizer; the ids below are text
 SIZE = 7  # of a toy's text
 
 

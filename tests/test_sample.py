@@ -7,6 +7,7 @@ import sys
 from itertools import zip_longest
 from pathlib import Path
 
+import jiwer
 import pytest
 
 from asr.commands.transcribe.subtitles import plain
@@ -62,9 +63,12 @@ def test_a_model_that_never_saw_thaana_has_learned_it(sample):
     assert "Data and pipelines are up to date." in said.stdout, said.stdout + said.stderr
 
 
-def test_the_saved_model_alone_gives_the_texts_that_were_scored(sample):
-    scored = [clip["hypothesis"] for clip in lines(sample / "data/transcripts/finetuned.jsonl")]
-    assert are_the_same(heard_by_transformers(sample), scored)
+def test_the_saved_model_alone_hears_in_the_window_what_was_scored_at_own_length(sample):
+    clips = lines(sample / "data/transcripts/finetuned.jsonl")
+    references, scored = ([clip[text] for clip in clips] for text in ("reference", "hypothesis"))
+    heard = heard_by_transformers(sample)
+    assert jiwer.wer(references, heard) <= jiwer.wer(references, scored) + 0.05
+    assert jiwer.wer(scored, heard) <= 0.1
 
 
 def test_asr_transcribe_gives_the_texts_that_were_scored(sample, tmp_path):

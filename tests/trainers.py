@@ -14,7 +14,7 @@ BASE = REPOSITORY / "sample/base"
 STEPS = {
     "max_steps": 3, "eval_steps": 3, "save_steps": 3, "logging_steps": 1, "warmup_steps": 0,
     "per_device_train_batch_size": 4, "learning_rate": 1e-3, "lr_scheduler_type": "constant_with_warmup",
-    "weight_decay": 0.0, "generation_max_length": 8,
+    "weight_decay": 0.0, "generation_max_length": 8, "padding": "max_length", "full_window_fraction": 0.0,
 }  # fmt: skip
 
 
