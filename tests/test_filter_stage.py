@@ -71,7 +71,8 @@ def files(recipe):
 
 def on(leaking, folder, changes):
     """Make a recipe with other parameters that has all that comes before the filter."""
-    recipe = Recipe(folder, leaking.params | changes)
+    recipe = Recipe(folder, leaking.params)
+    recipe.set(changes)
     (recipe.folder / "data").mkdir()
     for name in ("pretrained", "features"):
         (recipe.folder / "data" / name).symlink_to(leaking.folder / "data" / name)
