@@ -111,7 +111,7 @@ def test_learned_tokens_suppressed_tokens_and_the_longest_text(base, clips, tmp_
     written = ids_of(model, processor, samples)
     rare = min(written[1:-1], key=written.count)
     # Learned tokens take over ids that the base model writes; it has not learned when to.
-    new = {token.id for token in vocabulary.extend(processor.tokenizer, phrases(300), 8, {rare})}
+    new = {token.id for token in vocabulary.extend(processor.tokenizer, phrases(300), 32, {rare})}
     model.generation_config.begin_suppress_tokens = written[:1]
     model.generation_config.suppress_tokens = [rare, *processor.tokenizer.all_special_ids]
     whisper.save(model, processor, tmp_path / "model")

@@ -25,7 +25,7 @@ def rewrite(path, change):
 
 def test_a_finished_run(made):
     run = record.read(made)
-    assert run.params.train.max_steps == 700 and run.params.filter.max_bad_fraction == 0.1
+    assert run.params.train.max_steps == 500 and run.params.filter.max_bad_fraction == 0.1
     assert run.commit == git(made, "rev-parse", "HEAD") and run.subfolder == "sample/"
     assert run.uncommitted == [] and run.origin is None
     assert run.model_md5 == made_up_run.folder_md5(made / "data/model")
@@ -37,7 +37,7 @@ def test_a_finished_run(made):
 def test_the_parameters_are_those_of_the_run_not_those_of_today(recipe):
     rewrite(recipe / "params.yaml", lambda tree: tree["train"].update(max_steps=1))
     run = record.read(recipe)
-    assert run.params.train.max_steps == 700
+    assert run.params.train.max_steps == 500
     assert run.uncommitted == ["sample/params.yaml"]
     assert record.contradictions(recipe) == []
 
