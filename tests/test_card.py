@@ -132,6 +132,8 @@ def test_a_model_that_is_scored_at_own_length_says_so(run):
         train = run.train | {"padding": {"chosen": chosen}}
         text = model_card.text(dataclasses.replace(run, train=train), None, None, None)
         assert (said in text) == (chosen == "longest")
+    train.pop("padding")  # of a run in the window nothing is chosen
+    assert said not in model_card.text(dataclasses.replace(run, train=train), None, None, None)
 
 
 def test_adapters_are_said(run):
