@@ -46,6 +46,8 @@ DVC = (
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "PYTHONMALLOC": "malloc"}
 # Neither a thread of Arrow's nor a GPU that torch has looked for would outlive a fork.
 FORKABLE = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+# What nanobind and torch do at the end of Python, to no effect here: 27 of a start's 75 ms.
+UNDONE = ("cleanup", "dump_compile_times")
 # Variables that no library reads while it is imported, or that mean nothing to a single thread. A start in
 # which any other differs is refused.
 READ_LATE = re.compile(
@@ -86,15 +88,30 @@ def main() -> None:
         if os.environ[name] == value:  # which has been read, and is nobody's own
             del os.environ[name]
     variables = None
-    while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
-        if variables is None:
-            variables = preload()
-            signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who `attend`
-        client, _ = listener.accept()
-        if os.fork() == 0:
-            listener.close()
-            attend(client, variables)
-        client.close()
+    of_client: dict[socket.socket, int] = {}  # whose process may get signals
+    running: dict[int, tuple[int, socket.socket]] = {}  # by its pidfd
+    while sys.stdin not in (ready := select.select([sys.stdin, listener, *of_client, *running], [], [])[0]):
+        for ended in running.keys() & set(ready):
+            pid, client = running.pop(ended)
+            _, status = os.waitpid(pid, 0)
+            of_client.pop(client, None)
+            with suppress(BrokenPipeError):
+                client.send(status.to_bytes(4))
+            client.close()
+            os.close(ended)
+        for client in of_client.keys() & set(ready):
+            if number := client.recv(1):
+                os.kill(of_client[client], ord(number))
+            else:  # a client that is gone takes its process with it
+                os.kill(of_client.pop(client), signal.SIGKILL)
+        if listener in ready:
+            client, _ = listener.accept()
+            variables = preload() if variables is None else variables
+            if pid := begin(client, variables, [listener, *of_client]):
+                of_client[client] = pid
+                running[os.pidfd_open(pid)] = pid, client
+    for pid, _ in running.values():
+        os.kill(pid, signal.SIGKILL)
     shutil.rmtree(folder)
 
 
@@ -105,6 +122,8 @@ def preload() -> dict[str, str]:
     """
     before = dict(os.environ)
     os.environ |= FORKABLE
+    undo, register = [], atexit.register
+    atexit.register = lambda function, *args: undo.append(function) or register(function, *args)
     codes, trees = {}, []
     for file in sorted([*REPOSITORY.glob("asr/**/*.py"), *REPOSITORY.glob("stages/*.py")]):
         with suppress(SyntaxError):  # who imports it says where
@@ -128,10 +147,15 @@ def preload() -> dict[str, str]:
     importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("whisper")
     for name in FORKABLE:
         del os.environ[name]
-    # Neither what is collected in a forked process nor what torch would undo at its end may copy these pages.
+    # Neither what is collected in a forked process nor what it would undo at its end may copy these pages.
     gc.freeze()
     for finalizer in weakref.finalize._registry:
         finalizer.atexit = False
+    atexit.register = register
+    for function in undo:
+        if getattr(function, "__name__", "") in UNDONE:
+            atexit.unregister(function)
+    importlib.invalidate_caches()
     return dict(os.environ.items() - before.items())
 
 
@@ -149,35 +173,27 @@ def compile_no_more(known: dict[bytes, types.CodeType]) -> None:
     SourceFileLoader.source_to_code = source_to_code
 
 
-def attend(client: socket.socket, variables: dict[str, str]) -> None:
-    """Fork the process that a client asks for; hand it the client's signals, and the client its exit status.
-
-    A client that is gone takes its process with it.
-    """
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def begin(client: socket.socket, variables: dict[str, str], others: list[socket.socket]) -> int:
+    """Fork the process that a client asks for, which closes `others`; returns its id, 0 if there is none."""
     size, streams, _, _ = socket.recv_fds(client, 4, 3)
-    argv, folder, environment = marshal.loads(client.recv(int.from_bytes(size), socket.MSG_WAITALL))
-    environment = variables | environment
-    if not is_safe(argv, folder, environment):
-        client.send(b"refused")
-        os._exit(0)
-    pid = os.fork()
-    if pid == 0:
-        client.close()
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-            os.close(stream)
-        end(become, argv, folder, environment)
+    request, pid = client.recv(int.from_bytes(size), socket.MSG_WAITALL), 0
+    with suppress(ConnectionError, EOFError):  # a client that is gone
+        argv, folder, environment = marshal.loads(request)
+        environment = variables | environment
+        if not is_safe(argv, folder, environment):
+            client.send(b"refused")
+        elif (pid := os.fork()) == 0:
+            for other in (client, *others):
+                other.close()
+            for number, stream in enumerate(streams):
+                os.dup2(stream, number)
+                os.close(stream)
+            end(become, argv, folder, environment)
     for stream in streams:
         os.close(stream)
-    ended = os.pidfd_open(pid)
-    while ended not in (ready := select.select([sys.stdin, client, ended], [], [])[0]):
-        number = client.recv(1) if client in ready else b""
-        os.kill(pid, ord(number or bytes([signal.SIGKILL])))
-    _, status = os.waitpid(pid, 0)
-    with suppress(BrokenPipeError):
-        client.send(status.to_bytes(4))
-    os._exit(0)
+    if not pid:
+        client.close()
+    return pid
 
 
 def is_safe(argv: list[str], folder: str, environment: dict[str, str]) -> bool:
@@ -185,8 +201,7 @@ def is_safe(argv: list[str], folder: str, environment: dict[str, str]) -> bool:
     changed = {name for name, _ in environment.items() ^ os.environ.items()}
     injected = (Path(path, "sitecustomize.py").exists() for path in python_path(folder, environment))
     return (
-        len(os.listdir("/proc/self/task")) == 1  # other threads would be missing in a forked process
-        and re.match(r"(-u )?(-[cm] .|[^-])", " ".join(argv), re.DOTALL)
+        re.match(r"(-u )?(-[cm] .|[^-])", " ".join(argv), re.DOTALL)
         and all(READ_LATE.fullmatch(name) for name in changed)
         and not any(injected)
     )
@@ -206,7 +221,6 @@ def become(argv: list[str], folder: str, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have had ignored
     sys.modules["numpy"].random.seed()  # or all processes had one state
-    importlib.invalidate_caches()
     sys.executable = shutil.which("python")
     unbuffered = argv[0] == "-u"
     open_streams(1 if unbuffered else -1)

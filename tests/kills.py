@@ -122,14 +122,14 @@ def disturbed(recipe: Recipe, names: dict[str, str], kills: int, seed: int, logs
     for number, (stage, way) in enumerate(plan, 1):
         run = Run(recipe, logs / f"{number}.txt")
         while run.dvc.poll() is None and run.stage()[1] != stage:
-            time.sleep(0.02)
+            time.sleep(0.1)
         if run.dvc.poll() is not None:
             sys.exit(f"`dvc repro` after kill {number - 1} did not come to {stage}:\n{run.log.read_text()}")
         began = time.monotonic()
         if stage == "train":
             step = last_step(recipe) + chance.choice([2, 4, 6])
             while run.stage()[1] == "train" and last_step(recipe) < step:
-                time.sleep(0.02)
+                time.sleep(0.1)
             time.sleep(chance.uniform(0, 1))
         else:
             time.sleep(chance.uniform(0, LASTS_S))

@@ -79,5 +79,10 @@ class Repository:
 
     def repro(self, *options: str) -> list[str]:
         """Run `dvc repro`; returns the stages that it ran."""
-        lines = self.run("dvc", "repro", *options).splitlines()
-        return sorted(line.split("'")[1] for line in lines if line.startswith("Running stage"))
+        return ran(self.run("dvc", "repro", *options))
+
+
+def ran(output: str) -> list[str]:
+    """List the stages that DVC says it ran."""
+    lines = output.splitlines()
+    return sorted(line.split("'")[1] for line in lines if line.startswith("Running stage"))

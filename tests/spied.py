@@ -1,6 +1,7 @@
 """A training that writes down what it sees, and can be held at a step, to be killed or hindered there."""
 
 import os
+import signal
 import subprocess
 import time
 
@@ -19,6 +20,7 @@ from asr.runtime.errors import report_errors
 from asr.training.trainer import WhisperTrainer
 from stages import train
 
+Path(f"process-{os.getpid()}").touch()
 start, step, seen = processes.start, WhisperTrainer.training_step, []
 
 
@@ -39,11 +41,11 @@ with report_errors("train"):
 """
 
 
-def start_spy(recipe: Recipe, python: str = "python", **environment: str) -> subprocess.Popen:
+def start_spy(recipe: Recipe, **environment: str) -> subprocess.Popen:
     """Start a training; it writes seen.json, a list of passes for each process."""
     (recipe.folder / "spy.py").write_text(SPY)
     return subprocess.Popen(
-        [python, "-m", "spy"],
+        ["python", "-m", "spy"],
         cwd=recipe.folder,
         env={**os.environ, "PYTHONPATH": "..:.", **environment},
         stdout=subprocess.PIPE,
@@ -59,9 +61,10 @@ def wait_for(running: subprocess.Popen, recipe: Recipe, pattern: str) -> None:
         time.sleep(0.05)
 
 
-def kill_in_pass(recipe: Recipe, number: int, when: str, python: str = "python") -> None:
-    """Start a training and kill it in its pass of that number, once a file that matches `when` is there."""
-    running = start_spy(recipe, python, ASR_LAST_PASS=str(number))
+def kill_in_pass(recipe: Recipe, number: int, when: str) -> None:
+    """Start a training; kill its processes in their pass of that number, once a file matches `when`."""
+    running = start_spy(recipe, ASR_LAST_PASS=str(number))
     wait_for(running, recipe, when)
-    running.kill()
+    for file in recipe.folder.glob("process-*"):
+        os.kill(int(file.name.split("-")[1]), signal.SIGKILL)
     running.communicate()

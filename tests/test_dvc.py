@@ -10,6 +10,7 @@ from dvc.utils.hydra import apply_overrides
 from asr.params import load_params
 from tests.corpora import tone
 from tests.recipes import REPOSITORY, corpus
+from tests.repositories import ran
 
 pytestmark = pytest.mark.slow
 
@@ -17,9 +18,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def as_committed(repository):
     yield
-    repository.run("git", "checkout", "-q", ".")
-    repository.run("dvc", "checkout", "-q")
-    repository.recipe.reload()
+    if repository.run("git", "status", "--porcelain"):
+        repository.run("git", "checkout", "-q", ".")
+        repository.run("dvc", "checkout", "-q")
+        repository.recipe.reload()
 
 
 def test_a_second_repro_has_nothing_to_do(repository):
@@ -41,26 +43,16 @@ def test_the_graph_has_all_stages(repository):
 
 
 @pytest.mark.parametrize(
-    ("change", "stages"),
+    ("change", "stale"),
     [
-        ({"train.learning_rate": 2e-5}, ["evaluate", "package", "train", "transcribe@finetuned"]),
-        (
-            {"transcribe.num_beams": 2},
-            ["evaluate", "package", "transcribe@finetuned", "transcribe@pretrained"],
-        ),
+        ({"transcribe.num_beams": 2}, ["package", "transcribe@finetuned", "transcribe@pretrained"]),
         ({"evaluate.seed": 99}, ["evaluate"]),
     ],
     ids=str,
 )
-def test_a_changed_parameter_reruns_what_depends_on_it(repository, change, stages):
+def test_a_changed_parameter_makes_stale_what_depends_on_it(repository, change, stale):
     repository.recipe.set(change)
-    assert repository.repro() == stages
-
-
-def test_a_change_to_the_evaluation_reruns_evaluate_only(repository):
-    code = repository.root / "asr/evaluation/error_counts.py"
-    code.write_text(code.read_text() + "\n# changed\n")
-    assert repository.repro() == ["evaluate"]
+    assert sorted(json.loads(repository.run("dvc", "status", "--json"))) == stale
 
 
 @pytest.mark.parametrize(
@@ -68,6 +60,7 @@ def test_a_change_to_the_evaluation_reruns_evaluate_only(repository):
     [
         ("asr/runtime/errors.py", []),
         ("asr/params.py", []),
+        ("asr/evaluation/error_counts.py", ["evaluate"]),
         ("asr/audio/decode.py", ["download@sample", "evaluate", "featurize@sample", "train"]),
     ],
 )
@@ -125,7 +118,8 @@ def test_a_comment_in_featurize_reruns_featurize_only(repository):
 
 
 def test_an_experiment_changes_one_parameter_and_shows_in_the_diffs(repository):
-    repository.run("dvc", "exp", "run", "-S", "train.max_steps=2", "-S", "train.learning_rate=2e-5")
+    output = repository.run("dvc", "exp", "run", "-S", "train.max_steps=2", "-S", "train.learning_rate=2e-5")
+    assert ran(output) == ["evaluate", "package", "train", "transcribe@finetuned"]
     (changed,) = json.loads(repository.run("dvc", "params", "diff", "--json")).values()
     assert changed["train.max_steps"] == {"old": 4, "new": 2, "diff": -2}
     metrics = json.loads(repository.run("dvc", "metrics", "diff", "--json"))
@@ -137,7 +131,7 @@ def test_an_experiment_changes_one_parameter_and_shows_in_the_diffs(repository):
 
 def test_an_experiment_elsewhere_leaves_the_workspace_alone(repository):
     before = repository.run("git", "status", "--porcelain")
-    output = repository.run("dvc", "exp", "run", "--temp", "-S", "train.max_steps=1", "-n", "elsewhere")
+    output = repository.run("dvc", "exp", "run", "--temp", "-S", "evaluate.seed=5", "-n", "elsewhere")
     assert "elsewhere" in output
     assert repository.run("git", "status", "--porcelain") == before
     shown = json.loads(repository.run("dvc", "exp", "show", "--json", "--num", "1"))

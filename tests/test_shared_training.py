@@ -1,7 +1,6 @@
 """A training and a transcription by two processes, on the CPU, give what one process gives."""
 
 import json
-import sys
 
 import pandas as pd
 import pytest
@@ -89,7 +88,7 @@ def test_a_killed_training_of_two_processes_ends_as_an_undisturbed_one(tmp_path,
     recipe.set({})
     recipe.share(finished)
     # In the middle of the second epoch, whose order has to be found again.
-    kill_in_pass(recipe, 7, "checkpoint-6/whole", sys.executable)  # a forked launcher leaves its workers
+    kill_in_pass(recipe, 7, "checkpoint-6/whole")
     assert "resuming from" in recipe.run("train")
     for file in ("metrics/training_curve.csv", "metrics/validation_curve.csv", "metrics/train.json"):
         assert (recipe.folder / file).read_text() == (shared[0].folder / file).read_text()
