@@ -95,7 +95,7 @@ def main() -> None:
             pid, client = running.pop(ended)
             _, status = os.waitpid(pid, 0)
             of_client.pop(client, None)
-            with suppress(BrokenPipeError):
+            with suppress(ConnectionError):
                 client.send(status.to_bytes(4))
             client.close()
             os.close(ended)
@@ -123,7 +123,7 @@ def preload() -> dict[str, str]:
     before = dict(os.environ)
     os.environ |= FORKABLE
     undo, register = [], atexit.register
-    atexit.register = lambda function, *args: undo.append(function) or register(function, *args)
+    atexit.register = lambda function, *args, **kw: undo.append(function) or register(function, *args, **kw)
     codes, trees = {}, []
     for file in sorted([*REPOSITORY.glob("asr/**/*.py"), *REPOSITORY.glob("stages/*.py")]):
         with suppress(SyntaxError):  # who imports it says where
@@ -175,9 +175,10 @@ def compile_no_more(known: dict[bytes, types.CodeType]) -> None:
 
 def begin(client: socket.socket, variables: dict[str, str], others: list[socket.socket]) -> int:
     """Fork the process that a client asks for, which closes `others`; returns its id, 0 if there is none."""
-    size, streams, _, _ = socket.recv_fds(client, 4, 3)
-    request, pid = client.recv(int.from_bytes(size), socket.MSG_WAITALL), 0
+    pid, streams = 0, []
     with suppress(ConnectionError, EOFError):  # a client that is gone
+        size, streams, _, _ = socket.recv_fds(client, 4, 3)
+        request = client.recv(int.from_bytes(size), socket.MSG_WAITALL)
         argv, folder, environment = marshal.loads(request)
         environment = variables | environment
         if not is_safe(argv, folder, environment):

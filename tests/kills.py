@@ -172,7 +172,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         # A checkpoint every 2 steps; a kill comes a few steps after the last one.
-        enduring = {"train.max_steps": 40 if args.kills > 1 else 14, "train.warmup_steps": 2}
+        enduring = {"train.max_steps": 40 if args.kills > 1 else 8, "train.warmup_steps": 2}
         whole, killed = (build(root / name, enduring) for name in ("undisturbed", "killed"))
         names = undisturbed(whole, root / "undisturbed.txt")
         rows = disturbed(killed, names, args.kills, args.seed, root)
