@@ -1,6 +1,5 @@
 """Transcribe features with one model: long clips in pieces, in sorted batches, shared among processes."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,38 +8,19 @@ from itertools import groupby
 
 import numpy as np
 import torch
-from transformers import (
-    LogitsProcessor,
-    LogitsProcessorList,
-    StoppingCriteriaList,
-    WhisperForConditionalGeneration,
-    WhisperProcessor,
-)
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from asr.audio.log_mel import pad
-from asr.model.loops import EndRound
-from asr.model.own_length import encode, together
-from asr.model.whisper import most_ids, padded_frames, window_frames
+from asr.model.own_length import encode
+from asr.model.search import DecodingOptions, search
+from asr.model.whisper import padded_frames, window_frames
 from asr.runtime import processes
 from asr.runtime.progress import tracked
 
-MAX_NEW_TOKENS = 444  # the decoder's 448 positions less the four ids of the prompt
 SEARCH_SHARE = 0.1  # of a window, to either side of an even division, where a long clip may be cut
 PAUSE_FRAMES = 20  # 0.2 s around a cut, over which it has to be quiet
 MORE = 4  # times as many pieces in a batch, if they are short and there are no beams, which take memory too
 REACH = 2  # frames past a clip's end that its last samples still touch
-
-
-@dataclass(frozen=True)
-class DecodingOptions:
-    """How a model transcribes, under the names of transformers' `generate`."""
-
-    language: str  # one of Whisper's
-    task: str  # "transcribe" or "translate", which writes English
-    batch_size: int  # pieces as long as the window at a time, or more shorter ones
-    max_new_tokens: int  # for a piece, at most MAX_NEW_TOKENS
-    num_beams: int  # 1: greedy search
-    language_model: LogitsProcessor | None = None  # asr/language_model/fusion.py
 
 
 @dataclass(frozen=True)
@@ -122,60 +102,6 @@ def _transcribe(
     for clip, _, part in sorted(heard, key=lambda found: found[:2]):
         parts[clip].append(part)
     return [_join(of_clip) for of_clip in parts]
-
-
-def search(
-    model: WhisperForConditionalGeneration,
-    processor: WhisperProcessor,
-    states: list[torch.Tensor],
-    frames: list[int],
-    options: DecodingOptions,
-) -> list[tuple[torch.Tensor, bool]]:
-    """Search for the texts of clips together.
-
-    A step takes longer the more clips there are and the longer the longest is. So a search without beams is
-    left when few texts go on, and taken up for these alone.
-
-    Parameters
-    ----------
-    states: of each clip, as the encoder gives them: shape = (positions, width)
-    frames: of each clip, without what it is padded with
-
-    Returns
-    -------
-    of each clip its ids, and whether they were ended because they loop or are too many
-    """
-    settings = copy.copy(model.generation_config)
-    asked = processor.get_decoder_prompt_ids(task=options.task, language=options.language)
-    prompt = [settings.decoder_start_token_id, *(id for _, id in asked)]
-    fused = LogitsProcessorList([options.language_model] if options.language_model else [])
-    rows, ids = list(range(len(states))), torch.tensor([prompt] * len(states), device=model.device)
-    most = torch.tensor([most_ids(model, of_clip) for of_clip in frames], device=model.device)
-    limits = most.clamp(max=options.max_new_tokens + len(prompt))
-    found = {}
-    while rows:
-        ends = EndRound(limits[rows], settings.eos_token_id)
-        with together(model, [states[row] for row in rows]) as encoded:
-            new = model.generate(
-                encoder_outputs=encoded,  # the features themselves would be padded to the window
-                decoder_input_ids=ids,
-                generation_config=settings,
-                language=options.language,
-                task=options.task,
-                return_timestamps=False,
-                max_new_tokens=options.max_new_tokens + len(prompt) - ids.shape[1],
-                num_beams=options.num_beams,
-                logits_processor=fused,
-                stopping_criteria=StoppingCriteriaList([ends] if options.num_beams == 1 else []),
-            )
-        ids = torch.cat([ids, new], dim=1)
-        is_last = options.num_beams > 1 or ids.shape[1] >= options.max_new_tokens + len(prompt)
-        go_on = ~(ends.ended | is_last)
-        texts = zip(rows, go_on.tolist(), ids[:, len(prompt) :].cpu(), ends.looped.tolist(), strict=True)
-        found |= {row: (text, looped) for row, goes_on, text, looped in texts if not goes_on}
-        rows, ids = [row for row in rows if row not in found], ids[go_on]
-        settings.begin_suppress_tokens = []  # of a text's first id; None would stand for the model's own
-    return [found[row] for row in range(len(states))]
 
 
 def plan(

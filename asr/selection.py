@@ -6,7 +6,7 @@ from itertools import chain
 
 import pandas as pd
 
-from asr.scoring.pace import FAST, TIMES
+from asr.scoring.pace import most_characters_per_s
 from asr.scoring.text import normalize
 from asr.tables.corpus import ADDED, corpus_of
 from asr.tables.features import PROBLEMS
@@ -66,7 +66,7 @@ def select_rows(
     Parameters
     ----------
     rows: columns id, split, speaker, sentence, duration_s, sound, problem; every index once
-    max_characters_per_s: "auto" is TIMES the median of each corpus, FAST at least; None: no limit
+    max_characters_per_s: "auto": asr/scoring/pace.py, by the median of each corpus; None: no limit
 
     Returns
     -------
@@ -92,7 +92,7 @@ def select_rows(
     drop("over_window", ~is_test & (rows.duration_s > window_s))
     corpora = rows.id.map(corpus_of)
     usual = rows.characters_per_s.where(~is_added & (rows.reason == "")).groupby(corpora).transform("median")
-    spoken = (TIMES * usual).clip(lower=FAST).fillna(FAST)
+    spoken = most_characters_per_s(usual)
     rows["too_fast"] = rows.characters_per_s > spoken
     if max_characters_per_s is not None:
         limit = spoken if max_characters_per_s == "auto" else max_characters_per_s

@@ -18,10 +18,11 @@ from datasets import Dataset
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from asr.audio.log_mel import SAMPLE_RATE, n_frames
-from asr.decoding import DecodingOptions, Hypothesis, transcribe
+from asr.decoding import Hypothesis, transcribe
 from asr.language_model import fusion
 from asr.language_model.fusion import Fusion
 from asr.model import whisper
+from asr.model.search import DecodingOptions
 from asr.params import Params, load_params
 from asr.runtime import processes
 from asr.runtime.errors import report_errors

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from asr.commands.transcribe.transcriber import Transcriber
-from asr.decoding import DecodingOptions, transcribe
+from asr.decoding import transcribe
 from asr.language_model import fitting, fusion, text
 from asr.language_model.fusion import Fusion
 from asr.language_model.ngrams import count
+from asr.model.search import DecodingOptions
 from asr.model.vocabulary import read_tokenizer
 from asr.model.whisper import load_model, load_processor
 from asr.tables.rows import read_rows

@@ -8,9 +8,8 @@ from transformers import StoppingCriteria
 TIMES, LEAST, MOST = 8, 24, 64
 LONGEST = 21  # ids of a sequence: thrice in MOST
 EVERY = 8  # steps between two looks
-FEW = (
-    4  # a round of a search is over when no more than one text in FEW goes on: a new one costs some ten steps
-)
+# A round of a search is over when no more than one text in FEW goes on: a new one costs some ten steps.
+FEW = 4
 
 
 class EndLoops(StoppingCriteria):

@@ -1,5 +1,12 @@
 """How fast anybody speaks: a text with more characters a second is not that of its clip."""
 
-# Characters a second that speech may have, also in a corpus of single words with pauses around them; and how
-# many times those of its median clip. The sample's Thaana, with a sign for each vowel, has a median of 17.
-FAST, TIMES = 25.0, 2.0
+import numpy as np
+import pandas as pd
+
+FAST = 25.0  # characters a second that speech may have, also in clips of single words with pauses around them
+MEDIANS = 2.0  # times the corpus' median, if that is more: the sample's Thaana, vowel signs and all, has 17
+
+
+def most_characters_per_s(median: float | pd.Series) -> float | pd.Series:
+    """Return the characters a second that no speech exceeds; FAST where the corpus' median is NaN."""
+    return np.fmax(FAST, MEDIANS * median)

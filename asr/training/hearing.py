@@ -3,10 +3,11 @@
 import numpy as np
 from transformers import WhisperForConditionalGeneration, WhisperProcessor, WhisperTokenizer
 
-from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, transcribe
+from asr.decoding import transcribe
+from asr.model.search import MAX_NEW_TOKENS, DecodingOptions
 from asr.params import Train
 from asr.scoring import choice
-from asr.scoring.pace import FAST, TIMES
+from asr.scoring.pace import most_characters_per_s
 from asr.training.batches import Collator, Examples
 
 CLIPS = 1000  # that say how many ids a character takes, and how fast people speak
@@ -68,13 +69,13 @@ def heard(
 def max_ids_per_s(examples: Examples, tokenizer: WhisperTokenizer) -> float:
     """Return the ids a second that no speech has, for `whisper.most_ids`.
 
-    So many as stand for the characters a second that asr/scoring/pace.py takes for too many.
+    So many as stand for `most_characters_per_s`.
     """
     rows = examples.sentences[choice.spread(len(examples.sentences), CLIPS)]
     characters = np.array([len(sentence) for sentence in rows["sentence"]])
     n_ids = sum(map(len, tokenizer(rows["sentence"], add_special_tokens=False).input_ids))
-    usual = float(np.median(characters / rows["duration_s"]))
-    return round(max(FAST, TIMES * usual) * n_ids / int(characters.sum()), 2)
+    most = most_characters_per_s(np.median(characters / rows["duration_s"]))
+    return round(float(most) * n_ids / int(characters.sum()), 2)
 
 
 def spread(examples: Examples, most: int = choice.CLIPS) -> list[dict]:

@@ -14,9 +14,10 @@ from datasets import Dataset
 
 from asr.audio.decode import decode, resample
 from asr.audio.log_mel import FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE, log_mel, n_frames, pad
-from asr.decoding import MAX_NEW_TOKENS, n_pieces, split_at_pauses
+from asr.decoding import n_pieces, split_at_pauses
 from asr.model import base_model, whisper
 from asr.model.generation import DECODING
+from asr.model.search import MAX_NEW_TOKENS
 from asr.runtime.progress import tracked
 from asr.scoring.rates import error_rates
 from asr.tables.rows import read_rows

@@ -12,9 +12,9 @@ from ctranslate2.converters import TransformersConverter
 from faster_whisper import WhisperModel
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
-from asr.decoding import MAX_NEW_TOKENS
 from asr.model import base_model
 from asr.model.generation import DECODING
+from asr.model.search import MAX_NEW_TOKENS
 from asr.model.whisper import read_extractor
 
 SETTINGS = "transcribe.json"

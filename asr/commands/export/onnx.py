@@ -25,8 +25,8 @@ from transformers.exporters import OnnxConfig, OnnxExporter
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from asr.audio.log_mel import log_mel, pad
-from asr.decoding import MAX_NEW_TOKENS
 from asr.model import base_model, whisper
+from asr.model.search import MAX_NEW_TOKENS
 
 ENCODER, DECODER, WITH_PAST = (f"{n}_model.onnx" for n in ("encoder", "decoder", "decoder_with_past"))
 COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")

@@ -16,10 +16,11 @@ import transformers
 from asr.audio.log_mel import SAMPLE_RATE
 from asr.commands.transcribe.pieces import Piece, pieces
 from asr.commands.transcribe.subtitles import Segment, divided
-from asr.decoding import MAX_NEW_TOKENS, DecodingOptions, split_at_pauses, transcribe
+from asr.decoding import split_at_pauses, transcribe
 from asr.language_model import fusion
 from asr.model import base_model, whisper
 from asr.model.generation import DECODING
+from asr.model.search import MAX_NEW_TOKENS, DecodingOptions
 from asr.model.vocabulary import require_language
 from asr.runtime import disk
 from asr.runtime.terminal import visible
