@@ -1,6 +1,7 @@
 """`asr export` with made-up formats; tests/test_export_formats.py has the real ones."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,14 +18,15 @@ def formats(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "FORMATS", ("good", "bad"))
     heard = {"good": None, "bad": "x " * 99}
 
-    def convert(model, out, language, task):
+    def convert(model, out, language, task, padding):
         assert (language, task) == ("sinhalese", "transcribe")
         out.mkdir()
+        (out / "padding").write_text(padding)
         (out / "weights").write_text(f"{out.name} hears {heard[out.name.removesuffix('.part')]}")
 
     def load(folder):
         fixed = heard[folder.name.removesuffix(".part")]
-        model = check.original(Path("data/model"), "sinhalese", "transcribe")
+        model = check.original(Path("data/model"), "sinhalese", "transcribe", "max_length")
         return (lambda samples: model(samples) if fixed is None else fixed), "float32"
 
     monkeypatch.setattr(conversion, "converters", lambda: dict.fromkeys(("good", "bad"), (convert, load)))
@@ -55,6 +57,18 @@ def test_what_hears_as_well_gets_its_place_and_a_line_in_the_table(formats, run)
     cells = [cell.strip() for cell in after.strip("|").split("|")]
     wer = f"{found['original']['wer']:.2f} %"
     assert cells[0] == "good" and cells[2:4] == [wer, "+0.00"] and before.split("|")[3].strip() == wer
+
+
+def test_clips_are_padded_as_the_model_says_or_as_is_asked(formats, run):
+    run("good", "--limit", "1")
+    assert Path("exports/good/padding").read_text() == "max_length"
+    run("good", "--limit", "1", "--padding", "longest")
+    assert Path("exports/good/padding").read_text() == "longest"
+    shutil.copytree("data/model", "own")
+    config = json.loads(Path("own/config.json").read_text())
+    Path("own/config.json").write_text(json.dumps(config | {"padding": "longest"}))
+    run("good", "--limit", "1", "--model", "own")
+    assert Path("exports/good/padding").read_text() == "longest"
 
 
 def test_what_hears_worse_is_refused_and_the_others_are_made(formats, run):

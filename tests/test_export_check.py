@@ -1,6 +1,7 @@
 """What exports are compared by: the recipe's test clips, and the original as the pipeline hears it."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -14,15 +15,18 @@ from tests.recipes import REPOSITORY, Recipe
 FILTERS = WhisperFeatureExtractor.from_pretrained(REPOSITORY / "sample/base").mel_filters
 
 
-def test_the_original_hears_what_the_stage_hears(finished, tmp_path):
+@pytest.mark.parametrize("padding", ["longest", "max_length"])
+def test_the_original_hears_what_the_stage_hears(finished, tmp_path, padding):
     recipe = Recipe(tmp_path, {"transcribe.max_new_tokens": 444, "transcribe.num_beams": 2})
     recipe.share(finished)
-    (recipe.folder / "data/trained").symlink_to(finished.folder / "data/pretrained")
+    trained = shutil.copytree(finished.folder / "data/pretrained", recipe.folder / "data/trained")
+    config = json.loads((trained / "config.json").read_text())
+    (trained / "config.json").write_text(json.dumps(config | {"padding": padding}))
     recipe.run("package")
     recipe.run("transcribe", "data/model", "data/transcripts/finetuned.jsonl")
     lines = (recipe.folder / "data/transcripts/finetuned.jsonl").read_text().splitlines()
     expected = [(line["reference"], line["hypothesis"]) for line in map(json.loads, lines)]
-    hear = original(recipe.folder / "data/model", "sinhalese", "transcribe")
+    hear = original(recipe.folder / "data/model", "sinhalese", "transcribe", padding)
     clips = list(read_clips(open_rows(recipe.folder, None), 3, FILTERS))
     assert len(expected) == 6 and all(len(clip.pieces) == 1 for clip in clips)
     assert [(clip.reference, hear(clip.pieces[0])) for clip in clips] == expected

@@ -1,5 +1,6 @@
 """What is made for other runtimes hears what the original hears: `make test-export`."""
 
+import json
 import os
 import re
 import shutil
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.export, pytest.mark.slow]
 FORMATS = ("ctranslate2-fp16", "onnx")  # those that round too little to change a word
 BASE = REPOSITORY / "sample/base"
 WEIGHTS = (BASE / "model.safetensors").stat().st_size
-LANGUAGE = ("sinhalese", "transcribe")
+HOW = ("sinhalese", "transcribe", "max_length")
 PAGE = (REPOSITORY / "docs/exports.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
@@ -56,16 +57,16 @@ def base(finished, tmp_path_factory):
     return folder, done.stdout.splitlines()
 
 
-def listeners(model: Path, out: Path) -> list:
+def listeners(model: Path, out: Path, padding: str = HOW[2]) -> list:
     """Load a model and its exports; each returns the text of samples."""
-    return [original(model, *LANGUAGE), *(converters()[name][1](out / name)[0] for name in FORMATS)]
+    return [original(model, *HOW[:2], padding), *(converters()[name][1](out / name)[0] for name in FORMATS)]
 
 
 def ids_of(model, processor, samples) -> list[int]:
     """List what a model writes, its prompt left out."""
     features = log_mel(samples, processor.feature_extractor.mel_filters).astype(np.float16)
     padded = torch.from_numpy(pad(features, whisper.window_frames(model))[None].astype(np.float32))
-    settings = {"language": LANGUAGE[0], "task": LANGUAGE[1], "max_new_tokens": 444}
+    settings = {"language": HOW[0], "task": HOW[1], "max_new_tokens": 444}
     return model.eval().generate(padded, **settings)[0].tolist()
 
 
@@ -77,6 +78,23 @@ def test_every_format_hears_what_the_original_hears(base, clips):
         assert [other(samples) for samples in clips[1]] == expected
     for samples in (np.resize(clips[1][0], 3 * SAMPLE_RATE), clips[1][0][:4000]):  # longest; 0.25 s
         assert [other(samples) for other in others] == [hear(samples)] * len(others)
+
+
+def at_own_length(exports: Path, out: Path) -> Path:
+    """Copy exports, and have them hear clips at their own length."""
+    shutil.copytree(exports, out)
+    for name in ("onnx/config.json", "ctranslate2-fp16/transcribe.json"):
+        settings = json.loads((out / name).read_text())
+        (out / name).write_text(json.dumps(settings | {"padding": "longest"}))
+    return out
+
+
+def test_at_its_own_length_every_format_hears_what_the_original_hears(base, clips, tmp_path):
+    hear, *others = listeners(BASE, at_own_length(base[0] / "exports", tmp_path / "exports"), "longest")
+    expected = [hear(samples) for samples in clips[1]]
+    assert expected != [*map(original(BASE, *HOW), clips[1])]
+    for other in others:
+        assert [other(samples) for samples in clips[1]] == expected
 
 
 def test_the_table_has_every_format_and_how_it_was_computed(base):
@@ -95,19 +113,19 @@ def test_int8_is_stored_in_eight_bits(base):
 
 @pytest.mark.parametrize("number", range(2))
 def test_the_snippets_of_the_page_run(base, clips, tmp_path, number):
-    shutil.copytree(base[0] / "exports", tmp_path / "exports")
+    at_own_length(base[0] / "exports", tmp_path / "exports")
     (tmp_path / "recording.mp3").write_bytes(clips[0][0])
     assert len(SNIPPETS) == 2
     done = subprocess.run(
         [sys.executable, "-c", SNIPPETS[number]], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == original(BASE, *LANGUAGE)(clips[1][0])
+    assert done.stdout.strip() == original(BASE, *HOW[:2], "longest")(clips[1][0])
 
 
 def test_learned_tokens_suppressed_tokens_and_the_longest_text(base, clips, tmp_path, monkeypatch):
     samples, model = clips[1][0], whisper.load_model(BASE)
-    processor = whisper.load_processor(BASE, *LANGUAGE)
+    processor = whisper.load_processor(BASE, *HOW[:2])
     written = ids_of(model, processor, samples)
     rare = min(written[1:-1], key=written.count)
     # Learned tokens take over ids that the base model writes; it has not learned when to.
@@ -122,7 +140,7 @@ def test_learned_tokens_suppressed_tokens_and_the_longest_text(base, clips, tmp_
 
     monkeypatch.setattr("asr.commands.export.onnx.write_graphs", of_the_same_weights)
     for name in FORMATS:
-        converters()[name][0](tmp_path / "model", tmp_path / name, *LANGUAGE)
+        converters()[name][0](tmp_path / "model", tmp_path / name, *HOW)
 
     ids = ids_of(whisper.load_model(tmp_path / "model"), processor, samples)
     assert ids[0] != written[0] and rare not in ids and new & set(ids)

@@ -4,6 +4,7 @@ Every export transcribes the recipe's test clips. It is kept, in exports/ of the
 rate is at most half a point above the original's.
 """
 
+import json
 from pathlib import Path
 
 from asr.commands import arguments
@@ -20,6 +21,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=f"default: {OUT} of the recipe")
     what = "check with N test clips, evenly spaced (default: all)"
     parser.add_argument("--limit", type=arguments.positive, metavar="N", help=what)
+    parser.add_argument(
+        "--padding",
+        choices=("longest", "max_length"),
+        help="to a clip's own length or to the window (default: as the model's config.json says)",
+    )
     parser.add_argument("--force", action="store_true", help="keep exports that are worse than the original")
     args = parser.parse_args(argv)
     formats = list(dict.fromkeys(args.formats)) or list(FORMATS)
@@ -42,9 +48,11 @@ def main(argv: list[str]) -> None:
         raise ValueError(f"{model} does not say which language it writes: give --language")
     require_language(checkpoint.tokenizer, language)
     task = getattr(settings, "task", None) or "transcribe"
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    padding = args.padding or config.get("padding", "max_length")
     transformers.utils.logging.disable_progress_bar()  # of loading weights
     transformers.utils.logging.set_verbosity_error()  # it comments on every clip
-    options = ExportOptions(args.recipe, model, out, language, task, args.limit, args.force)
+    options = ExportOptions(args.recipe, model, out, language, task, padding, args.limit, args.force)
     with locks.held(out / ".lock", f"exports in {out}"):
         records = []
         for record in export(formats, options):
@@ -56,5 +64,5 @@ def main(argv: list[str]) -> None:
     if refused:
         raise ValueError(
             f"not kept: {', '.join(refused)}. WER is more than {MAX_WORSE} points above the original's."
-            " Earlier exports are unchanged. Take another format, or --force"
+            " Earlier exports are unchanged. Take another format, --padding max_length, or --force"
         )

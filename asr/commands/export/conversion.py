@@ -16,7 +16,7 @@ from asr.model.whisper import read_extractor
 
 RECORD = "verified.json"
 MAX_WORSE = 0.5  # points of WER
-Convert = Callable[[Path, Path, str, str], None]  # model, folder to make, language, task
+Convert = Callable[[Path, Path, str, str, str], None]  # model, folder to make, language, task, padding
 Load = Callable[[Path], tuple[Listener, str]]
 logger = logging.getLogger("export")
 
@@ -50,6 +50,7 @@ class ExportOptions:
     out: Path  # gets a folder for each format
     language: str
     task: str
+    padding: str  # of clips: "longest", their own length and a margin, or "max_length", the window
     limit: int | None  # of test clips; None: all
     force: bool  # keep exports that are worse than the original
 
@@ -61,7 +62,7 @@ def export(formats: list[str], options: ExportOptions) -> Iterator[dict]:
     ------
     ValueError: a package is missing.
     """
-    model, out, language, task = options.model, options.out, options.language, options.task
+    model, out, how = options.model, options.out, (options.language, options.task, options.padding)
     makers = converters()
     rows, n_rows = open_rows(options.recipe, options.limit), len(open_rows(options.recipe, None))
     checksum = _sha256(model)
@@ -72,13 +73,13 @@ def export(formats: list[str], options: ExportOptions) -> Iterator[dict]:
         return measure(name, folder, hear, computed_in, clips, len(rows))
 
     logger.info("original: %d of %d test clips", len(rows), n_rows)
-    before = check("original", model, original(model, language, task), "float32")
+    before = check("original", model, original(model, *how), "float32")
     for name in formats:
         convert, load = makers[name]
         part, place = out / f"{name}.part", out / name
         shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
         logger.info("%s: converting", name)
-        convert(model, part, language, task)
+        convert(model, part, *how)
         after = check(name, part, *load(part))
         worse = after.wer - before.wer > MAX_WORSE
         record = {"model": checksum, "worse": worse, "measured": asdict(after), "original": asdict(before)}

@@ -12,12 +12,15 @@ from ctranslate2.converters import TransformersConverter
 from faster_whisper import WhisperModel
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
+from asr.audio.log_mel import N_FFT, SAMPLE_RATE
 from asr.model import base_model
 from asr.model.generation import DECODING
 from asr.model.search import MAX_NEW_TOKENS
 from asr.model.whisper import read_extractor
 
 SETTINGS = "transcribe.json"
+HALF_S = SAMPLE_RATE // 2  # samples: the margin after a clip, and the step of lengths; asr/audio/log_mel.py
+REACH = N_FFT // 2  # samples past a clip's end that its last frame touches
 
 
 class Whisper(WhisperModel):
@@ -27,17 +30,20 @@ class Whisper(WhisperModel):
         super().__init__(*args, **kwargs)
         self.max_length = 2 * MAX_NEW_TOKENS  # CTranslate2 reserves half of it for a prompt
 
-    def transcribe(self, audio: np.ndarray, **settings) -> tuple:
-        """Transcribe 16 kHz samples, padded with silence to whole windows; faster-whisper pads with zeros."""
-        missing = -len(audio) % self.feature_extractor.n_samples
+    def transcribe(self, audio: np.ndarray, padding: str, **settings) -> tuple:
+        """Transcribe 16 kHz samples, padded with silence: to whole windows, or the last to its own length."""
+        window = self.feature_extractor.n_samples
+        missing, rest = -len(audio) % window, len(audio) % window
+        if padding == "longest" and rest:
+            missing = min(missing, -(-(rest + REACH) // HALF_S) * HALF_S + HALF_S - rest)
         return super().transcribe(np.pad(audio, (0, missing)), **settings)
 
     def encode(self, features: np.ndarray) -> ctranslate2.StorageView:
-        """Encode features, which faster-whisper has padded to 30 s, cut to the model's window."""
-        return super().encode(features[..., : self.feature_extractor.nb_max_frames])
+        """Encode features without the zeros that faster-whisper has padded them with, to 30 s."""
+        return super().encode(features[..., : np.flatnonzero(features.any(axis=-2))[-1] + 1])
 
 
-def convert(model: Path, out: Path, language: str, task: str, quantization: str) -> None:
+def convert(model: Path, out: Path, language: str, task: str, padding: str, quantization: str) -> None:
     """Convert a model, and write the settings with which faster-whisper gives the original's transcripts.
 
     Parameters
@@ -50,7 +56,7 @@ def convert(model: Path, out: Path, language: str, task: str, quantization: str)
     # the number of mel channels.
     read_extractor(model).save_pretrained(out)
     _call_multilingual(out / "vocabulary.json")
-    settings = json.dumps(_settings(model, language, task), indent=1)
+    settings = json.dumps(_settings(model, language, task) | {"padding": padding}, indent=1)
     (out / SETTINGS).write_text(settings + "\n", encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 import torch
 from tokenizers import Tokenizer
+from torch.nn.functional import gelu
 from transformers import (
     DynamicCache,
     EncoderDecoderCache,
@@ -24,24 +25,31 @@ from transformers import (
 from transformers.exporters import OnnxConfig, OnnxExporter
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
-from asr.audio.log_mel import log_mel, pad
+from asr.audio.log_mel import log_mel, own_frames, pad
 from asr.model import base_model, whisper
 from asr.model.search import MAX_NEW_TOKENS
 
 ENCODER, DECODER, WITH_PAST = (f"{n}_model.onnx" for n in ("encoder", "decoder", "decoder_with_past"))
-COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
-VARIES = torch.export.Dim.AUTO  # the batch size and the number of ids; the window is fixed
+COPIED = ("tokenizer.json", "tokenizer_config.json")
+VARIES = torch.export.Dim.AUTO  # the batch size, the frames up to the window, the number of ids
 
 
 class Encoder(torch.nn.Module):
-    """From features, shape = (batch, n_mels, frames of the window), to hidden states."""
+    """From features, shape = (batch, n_mels, n_frames), to states, shape = (batch, n_frames / 2, width).
+
+    It computes what the model's own encoder does, which takes no other length than the window.
+    """
 
     def __init__(self, model: WhisperForConditionalGeneration) -> None:
         super().__init__()
         self.encoder = model.model.encoder
 
     def forward(self, input_features: torch.Tensor) -> dict:
-        return {"last_hidden_state": self.encoder(input_features).last_hidden_state}
+        convolved = gelu(self.encoder.conv2(gelu(self.encoder.conv1(input_features))))
+        states = convolved.transpose(1, 2) + self.encoder.embed_positions.weight[: convolved.shape[2]]
+        for layer in self.encoder.layers:
+            states = layer(states, None)
+        return {"last_hidden_state": self.encoder.layer_norm(states)}
 
 
 class Decoder(torch.nn.Module):
@@ -82,13 +90,15 @@ class Decoder(torch.nn.Module):
         return {"logits": self.proj_out(output.last_hidden_state), "present": present}
 
 
-def convert(model: Path, out: Path, language: str, task: str) -> None:
+def convert(model: Path, out: Path, language: str, task: str, padding: str) -> None:
     """Export a model in float32, with its configuration, tokenizer and feature extractor."""
     out.mkdir(parents=True)
     loaded = base_model.load(base_model.check(model, str(model)), torch.float32)[0].eval()
     write_graphs(loaded, out)
     for name in COPIED:
         (out / name).write_bytes((model / name).read_bytes())
+    config = json.loads((model / "config.json").read_text(encoding="utf-8")) | {"padding": padding}
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     whisper.read_extractor(model).save_pretrained(out)
     whisper.set_language(loaded, language, task)
     loaded.generation_config.save_pretrained(out)
@@ -109,14 +119,15 @@ def write_graphs(model: WhisperForConditionalGeneration, out: Path) -> None:
 
     # Sizes of 2, because the exporter takes a size of 1 for fixed.
     features = torch.zeros(2, config.num_mel_bins, whisper.window_frames(model))
-    hidden = export(Encoder(model), ENCODER, {"input_features": features}, {"input_features": {0: VARIES}})
+    axes = {"input_features": {0: VARIES, 2: VARIES}}
+    hidden = export(Encoder(model), ENCODER, {"input_features": features}, axes)
     prompt = {
         "input_ids": torch.full((2, 4), config.decoder_start_token_id),
         "encoder_hidden_states": hidden["last_hidden_state"],
     }
-    shapes = {"input_ids": {0: VARIES, 1: VARIES}, "encoder_hidden_states": {0: VARIES}}
+    shapes = {"input_ids": {0: VARIES, 1: VARIES}, "encoder_hidden_states": {0: VARIES, 1: VARIES}}
     past = export(Decoder(model), DECODER, prompt, shapes)["present"]
-    varying = {"decoder": {0: VARIES, 2: VARIES}, "encoder": {0: VARIES}}
+    varying = {"decoder": {0: VARIES, 2: VARIES}, "encoder": {0: VARIES, 2: VARIES}}
     shapes = {
         "input_ids": {0: VARIES},
         "past_key_values": {
@@ -137,12 +148,15 @@ def load(folder: Path) -> tuple[Callable[[np.ndarray], str], str]:
         for name in (ENCODER, DECODER, WITH_PAST)
     )
     extractor = whisper.read_extractor(folder)
+    window, config = extractor.nb_max_frames, json.loads((folder / "config.json").read_text(encoding="utf-8"))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     settings = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
     prompt = _prompt(settings)
 
     def hear(samples: np.ndarray) -> str:
-        features = pad(log_mel(samples, extractor.mel_filters), extractor.nb_max_frames)
+        features = log_mel(samples, extractor.mel_filters)
+        own_length = config["padding"] == "longest"
+        features = pad(features, own_frames(features.shape[1], window) if own_length else window)
         (hidden,) = encoder.run(None, {"input_features": features[None]})
         ids, past = [], {}
         found = _run(decoder, {"input_ids": np.array([prompt]), "encoder_hidden_states": hidden})
