@@ -72,10 +72,12 @@ def test_clips_are_padded_as_the_model_says_or_as_is_asked(formats, run):
 
 
 def test_what_hears_worse_is_refused_and_the_others_are_made(formats, run):
-    with pytest.raises(ValueError, match=r"^not kept: bad. WER is more than 0.5 points above .* --force$"):
+    with pytest.raises(ValueError, match=r"^not kept: bad. WER .* 0.5 points .* format, or --force$"):
         run("--limit", "2")
     assert record("good") and not list(Path("exports").glob("bad*"))
     assert "bad" not in Path("exports/table.md").read_text()
+    with pytest.raises(ValueError, match="^not kept: bad.* format, --padding max_length, or --force$"):
+        run("--limit", "2", "--padding", "longest")
 
 
 def test_a_refusal_leaves_what_was_exported_before(formats, run):

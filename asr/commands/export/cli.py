@@ -62,7 +62,8 @@ def main(argv: list[str]) -> None:
     print(table(records))
     refused = [record["measured"]["format"] for record in records if record["worse"] and not args.force]
     if refused:
+        in_the_window = ", --padding max_length," if padding == "longest" else ","
         raise ValueError(
             f"not kept: {', '.join(refused)}. WER is more than {MAX_WORSE} points above the original's."
-            " Earlier exports are unchanged. Take another format, --padding max_length, or --force"
+            f" Earlier exports are unchanged. Take another format{in_the_window} or --force"
         )
