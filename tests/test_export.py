@@ -26,7 +26,9 @@ def formats(finished, tmp_path, monkeypatch):
 
     def load(folder):
         fixed = heard[folder.name.removesuffix(".part")]
-        model = check.original(Path("data/model"), "sinhalese", "transcribe", "max_length")
+        model = check.original(
+            Path("data/model"), "sinhalese", "transcribe", (folder / "padding").read_text()
+        )
         return (lambda samples: model(samples) if fixed is None else fixed), "float32"
 
     monkeypatch.setattr(conversion, "converters", lambda: dict.fromkeys(("good", "bad"), (convert, load)))

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.export, pytest.mark.slow]
 FORMATS = ("ctranslate2-fp16", "onnx")  # those that round too little to change a word
 BASE = REPOSITORY / "sample/base"
 WEIGHTS = (BASE / "model.safetensors").stat().st_size
-HOW = ("sinhalese", "transcribe", "max_length")
+LANGUAGE = ("sinhalese", "transcribe")
 PAGE = (REPOSITORY / "docs/exports.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
@@ -57,16 +57,16 @@ def base(finished, tmp_path_factory):
     return folder, done.stdout.splitlines()
 
 
-def listeners(model: Path, out: Path, padding: str = HOW[2]) -> list:
+def listeners(model: Path, out: Path, padding: str = "max_length") -> list:
     """Load a model and its exports; each returns the text of samples."""
-    return [original(model, *HOW[:2], padding), *(converters()[name][1](out / name)[0] for name in FORMATS)]
+    return [original(model, *LANGUAGE, padding), *(converters()[name][1](out / name)[0] for name in FORMATS)]
 
 
 def ids_of(model, processor, samples) -> list[int]:
     """List what a model writes, its prompt left out."""
     features = log_mel(samples, processor.feature_extractor.mel_filters).astype(np.float16)
     padded = torch.from_numpy(pad(features, whisper.window_frames(model))[None].astype(np.float32))
-    settings = {"language": HOW[0], "task": HOW[1], "max_new_tokens": 444}
+    settings = {"language": LANGUAGE[0], "task": LANGUAGE[1], "max_new_tokens": 444}
     return model.eval().generate(padded, **settings)[0].tolist()
 
 
@@ -91,15 +91,34 @@ def at_own_length(exports: Path, out: Path) -> Path:
 
 def test_at_its_own_length_every_format_hears_what_the_original_hears(base, clips, tmp_path):
     hear, *others = listeners(BASE, at_own_length(base[0] / "exports", tmp_path / "exports"), "longest")
-    expected = [hear(samples) for samples in clips[1]]
-    assert expected != [*map(original(BASE, *HOW), clips[1])]
+    window = np.resize(clips[1][0], 3 * SAMPLE_RATE)
+    heard = [*clips[1], window, clips[1][0][:4000]]
+    expected = [hear(samples) for samples in heard]
+    assert expected[:6] != [*map(original(BASE, *LANGUAGE, "max_length"), clips[1])]
     for other in others:
-        assert [other(samples) for samples in clips[1]] == expected
+        assert [other(samples) for samples in heard] == expected
+
+
+def test_of_what_faster_whisper_divides_the_last_part_has_its_own_length(base, tmp_path, monkeypatch):
+    from faster_whisper import WhisperModel  # an extra: not where this file is only collected
+
+    encode, frames = WhisperModel.encode, []
+
+    def spied(self, features):
+        frames.append(features.shape[-1])
+        return encode(self, features)
+
+    monkeypatch.setattr(WhisperModel, "encode", spied)
+    _, hear, _ = listeners(BASE, at_own_length(base[0] / "exports", tmp_path / "exports"), "longest")
+    for seconds in (0.8, 3, 4.4):
+        hear(np.random.default_rng(0).standard_normal(round(seconds * SAMPLE_RATE)).astype(np.float32))
+    assert frames == [150, 300, 300, 200]
 
 
 def test_the_table_has_every_format_and_how_it_was_computed(base):
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in base[1][2:]]
     assert [row[0].removesuffix(" (worse)") for row in rows] == ["original", *ALL]
+    assert {row[-2] for row in rows} == {"max_length"}
     assert [row[-1].startswith("int8") for row in rows] == ["int8" in row[0] for row in rows]
     assert {row[-1] for row in rows if "int8" not in row[0]} <= {"float32", "float16"}
     wer = {row[0]: row[2] for row in rows}
@@ -114,18 +133,21 @@ def test_int8_is_stored_in_eight_bits(base):
 @pytest.mark.parametrize("number", range(2))
 def test_the_snippets_of_the_page_run(base, clips, tmp_path, number):
     at_own_length(base[0] / "exports", tmp_path / "exports")
-    (tmp_path / "recording.mp3").write_bytes(clips[0][0])
+    hear = [original(BASE, *LANGUAGE, padding) for padding in ("longest", "max_length")]
+    texts = [[each(samples) for each in hear] for samples in clips[1]]
+    differs = next(number for number, (own, padded) in enumerate(texts) if own != padded)
+    (tmp_path / "recording.mp3").write_bytes(clips[0][differs])
     assert len(SNIPPETS) == 2
     done = subprocess.run(
         [sys.executable, "-c", SNIPPETS[number]], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == original(BASE, *HOW[:2], "longest")(clips[1][0])
+    assert done.stdout.strip() == texts[differs][0]
 
 
 def test_learned_tokens_suppressed_tokens_and_the_longest_text(base, clips, tmp_path, monkeypatch):
     samples, model = clips[1][0], whisper.load_model(BASE)
-    processor = whisper.load_processor(BASE, *HOW[:2])
+    processor = whisper.load_processor(BASE, *LANGUAGE)
     written = ids_of(model, processor, samples)
     rare = min(written[1:-1], key=written.count)
     # Learned tokens take over ids that the base model writes; it has not learned when to.
@@ -140,7 +162,7 @@ def test_learned_tokens_suppressed_tokens_and_the_longest_text(base, clips, tmp_
 
     monkeypatch.setattr("asr.commands.export.onnx.write_graphs", of_the_same_weights)
     for name in FORMATS:
-        converters()[name][0](tmp_path / "model", tmp_path / name, *HOW)
+        converters()[name][0](tmp_path / "model", tmp_path / name, *LANGUAGE, "max_length")
 
     ids = ids_of(whisper.load_model(tmp_path / "model"), processor, samples)
     assert ids[0] != written[0] and rare not in ids and new & set(ids)

@@ -1,3 +1,5 @@
+"""The search for texts, and when it ends one; also through `decoding.transcribe`, which hears loops again."""
+
 import dataclasses
 
 import numpy as np

@@ -17,8 +17,7 @@ from asr.audio.log_mel import FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE, log_me
 from asr.decoding import n_pieces, split_at_pauses
 from asr.model import base_model, whisper
 from asr.model.generation import DECODING
-from asr.model.own_length import encode
-from asr.model.search import MAX_NEW_TOKENS, DecodingOptions, search
+from asr.model.search import MAX_NEW_TOKENS
 from asr.runtime.progress import tracked
 from asr.scoring.rates import error_rates
 from asr.tables.rows import read_rows
@@ -84,17 +83,21 @@ def original(folder: Path, language: str, task: str, padding: str) -> Listener:
     checkpoint = base_model.check(folder, str(folder), keep=DECODING)
     model, processor = base_model.load(checkpoint, torch.float32)
     model.eval().config.padding = padding
-    options = DecodingOptions(language, task, 1, MAX_NEW_TOKENS, checkpoint.settings.num_beams or 1)
 
     def hear(samples: np.ndarray) -> str:
         # As data/features holds them.
         features = log_mel(samples, processor.feature_extractor.mel_filters).astype(np.float16)
-        length = features.shape[1]
-        padded = pad(features, whisper.padded_frames(model, length))[None].astype(np.float32)
+        padded = pad(features, whisper.padded_frames(model, features.shape[1]))[None].astype(np.float32)
         with torch.inference_mode():
-            states = encode(model, [torch.from_numpy(padded)])
-            ((ids, _),) = search(model, processor, states, [length], options)
-        return processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
+            ids = model.generate(
+                encoder_outputs=model.get_encoder()(torch.from_numpy(padded)),  # features it would pad itself
+                language=language,
+                task=task,
+                return_timestamps=False,
+                max_new_tokens=MAX_NEW_TOKENS,
+                num_beams=checkpoint.settings.num_beams or 1,
+            )
+        return processor.tokenizer.decode(ids[0], skip_special_tokens=True).strip()
 
     return hear
 

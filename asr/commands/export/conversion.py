@@ -82,7 +82,13 @@ def export(formats: list[str], options: ExportOptions) -> Iterator[dict]:
         convert(model, part, *how)
         after = check(name, part, *load(part))
         worse = after.wer - before.wer > MAX_WORSE
-        record = {"model": checksum, "worse": worse, "measured": asdict(after), "original": asdict(before)}
+        record = {
+            "model": checksum,
+            "padding": options.padding,
+            "worse": worse,
+            "measured": asdict(after),
+            "original": asdict(before),
+        }
         if worse and not options.force:
             shutil.rmtree(part)
         else:
@@ -94,17 +100,17 @@ def export(formats: list[str], options: ExportOptions) -> Iterator[dict]:
 
 def table(records: list[dict]) -> str:
     """Lay out the records of one model in Markdown, below the original as measured for the first record."""
-    first = records[0]["original"]
-    rows = [_row(first, first, "")]
-    for record in records:
-        rows.append(_row(record["measured"], record["original"], " (worse)" if record["worse"] else ""))
-    head = ["", "MB", "WER", "points", "CER", "s a clip", "original's", "clips", "computed in"]
-    return tabulate(rows, head, "pipe", disable_numparse=True, colalign=["left"] + 7 * ["right"] + ["left"])
+    first = records[0] | {"measured": records[0]["original"], "worse": False}
+    rows = [_row(record) for record in (first, *records)]
+    head = ["", "MB", "WER", "points", "CER", "s a clip", "original's", "clips", "padding", "computed in"]
+    align = ["left"] + 7 * ["right"] + 2 * ["left"]
+    return tabulate(rows, head, "pipe", disable_numparse=True, colalign=align)
 
 
-def _row(measured: dict, before: dict, remark: str) -> list[str]:
+def _row(record: dict) -> list[str]:
+    measured, before = record["measured"], record["original"]
     return [
-        measured["format"] + remark,
+        measured["format"] + (" (worse)" if record["worse"] else ""),
         f"{measured['megabytes']:.1f}",
         f"{measured['wer']:.2f} %",
         f"{measured['wer'] - before['wer']:+.2f}",
@@ -112,6 +118,7 @@ def _row(measured: dict, before: dict, remark: str) -> list[str]:
         f"{measured['seconds_per_clip']:.3f}",
         f"{measured['seconds_per_clip'] / before['seconds_per_clip']:.2f}",
         str(measured["clips"]),
+        record.get("padding", "max_length"),  # of exports that were made before there was a choice
         measured["computed_in"],
     ]
 

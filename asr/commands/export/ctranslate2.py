@@ -12,15 +12,13 @@ from ctranslate2.converters import TransformersConverter
 from faster_whisper import WhisperModel
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
-from asr.audio.log_mel import N_FFT, SAMPLE_RATE
+from asr.audio.log_mel import HOP_LENGTH, n_frames, own_frames
 from asr.model import base_model
 from asr.model.generation import DECODING
 from asr.model.search import MAX_NEW_TOKENS
 from asr.model.whisper import read_extractor
 
 SETTINGS = "transcribe.json"
-HALF_S = SAMPLE_RATE // 2  # samples: the margin after a clip, and the step of lengths; asr/audio/log_mel.py
-REACH = N_FFT // 2  # samples past a clip's end that its last frame touches
 
 
 class Whisper(WhisperModel):
@@ -30,17 +28,16 @@ class Whisper(WhisperModel):
         super().__init__(*args, **kwargs)
         self.max_length = 2 * MAX_NEW_TOKENS  # CTranslate2 reserves half of it for a prompt
 
-    def transcribe(self, audio: np.ndarray, padding: str, **settings) -> tuple:
+    def transcribe(self, audio: np.ndarray, *, padding: str = "max_length", **settings) -> tuple:
         """Transcribe 16 kHz samples, padded with silence: to whole windows, or the last to its own length."""
-        window = self.feature_extractor.n_samples
-        missing, rest = -len(audio) % window, len(audio) % window
-        if padding == "longest" and rest:
-            missing = min(missing, -(-(rest + REACH) // HALF_S) * HALF_S + HALF_S - rest)
-        return super().transcribe(np.pad(audio, (0, missing)), **settings)
+        window, rest = self.feature_extractor.nb_max_frames, len(audio) % self.feature_extractor.n_samples
+        frames = own_frames(n_frames(rest), window) if padding == "longest" else window
+        return super().transcribe(np.pad(audio, (0, frames * HOP_LENGTH - rest if rest else 0)), **settings)
 
     def encode(self, features: np.ndarray) -> ctranslate2.StorageView:
         """Encode features without the zeros that faster-whisper has padded them with, to 30 s."""
-        return super().encode(features[..., : np.flatnonzero(features.any(axis=-2))[-1] + 1])
+        heard = np.flatnonzero(features.any(axis=tuple(range(features.ndim - 1))))
+        return super().encode(features[..., : heard[-1] + 1])
 
 
 def convert(model: Path, out: Path, language: str, task: str, padding: str, quantization: str) -> None:

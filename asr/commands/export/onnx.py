@@ -155,7 +155,7 @@ def load(folder: Path) -> tuple[Callable[[np.ndarray], str], str]:
 
     def hear(samples: np.ndarray) -> str:
         features = log_mel(samples, extractor.mel_filters)
-        own_length = config["padding"] == "longest"
+        own_length = config.get("padding") == "longest"
         features = pad(features, own_frames(features.shape[1], window) if own_length else window)
         (hidden,) = encoder.run(None, {"input_features": features[None]})
         ids, past = [], {}
