@@ -141,7 +141,10 @@ def _end(status: str | int) -> NoReturn:
         status = terminal.visible(secrets.redacted(status))
         if LAUNCHED in os.environ:
             report = json.dumps({"message": status, "time_ns": time.time_ns()})
-            Path(os.environ[LAUNCHED]).write_text(report, encoding="utf-8")
+            # In one step: the launcher may look, or end this process, at any moment.
+            part = Path(os.environ[LAUNCHED] + ".part")
+            part.write_text(report, encoding="utf-8")
+            part.replace(os.environ[LAUNCHED])
             os._exit(1)  # an orderly exit would wait for the other processes
     sys.exit(status)
 
